@@ -1,0 +1,42 @@
+"""What every test and doctest shares: shapes enforced at run time, settings, the data folder."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+from jaxtyping import install_import_hook
+
+# Signatures such as Float[Tensor, "D k"] are checked on every call made under test.
+install_import_hook(
+    [
+        f"landscope.{package}"
+        for package in ("problem", "products", "operators", "linalg", "geometry")
+    ],
+    "beartype.beartype",
+)
+
+# The networks under test are tiny: threads cost more than they bring.
+torch.set_num_threads(1)
+
+settings.register_profile(
+    "landscope",
+    derandomize=True,
+    deadline=None,
+    max_examples=15,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("landscope")
+
+
+@pytest.fixture(scope="session")
+def landscope_data() -> Path:
+    """Give the folder with MNIST, Fashion-MNIST and the CIFAR-10 subset."""
+    folder = os.environ.get("LANDSCOPE_DATA")
+    if not folder:
+        pytest.skip("LANDSCOPE_DATA is not set: it names the folder that holds the data sets")
+    if not Path(folder).is_dir():
+        pytest.skip(f"LANDSCOPE_DATA names {folder}, which is no folder")
+    return Path(folder)
