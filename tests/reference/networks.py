@@ -116,6 +116,30 @@ def batch_norm_net() -> nn.Module:
     return net
 
 
+class Transformer(nn.Module):
+    """torch's own encoder layer, whose eval mode has a fused path without derivatives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.TransformerEncoderLayer(4, 2, dim_feedforward=5, batch_first=True)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.encoder(x.unflatten(1, (3, 4))).mean(dim=1))
+
+
+class Recurrent(nn.Module):
+    """An LSTM, whose two biases share the storage of their Jacobians."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(2, 3, batch_first=True)
+        self.head = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.lstm(x.unflatten(1, (3, 2)))[0][:, -1])
+
+
 def without_biases() -> nn.Module:
     """ReLU without biases: some examples die, and their logits have no gradient."""
     return nn.Sequential(nn.Linear(3, 4, bias=False), nn.ReLU(), nn.Linear(4, 3, bias=False))
@@ -248,6 +272,8 @@ CASES = {
         Case("tied", Tied, sequences(9, 4, 5, padding=False)),
         Case("unused", Unused, vectors(8, 4, 3)),
         Case("batch_norm", batch_norm_net, images(10, 3)),
+        Case("transformer", Transformer, vectors(7, 12, 3)),
+        Case("lstm", Recurrent, vectors(8, 6, 3)),
         Case("mse", mlp, regression(9, 5, 4), loss="mse"),
     )
 }
