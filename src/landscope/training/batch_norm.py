@@ -1,0 +1,77 @@
+"""Statistics for BatchNorm layers that have not seen any data yet."""
+
+import copy
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils._pytree import tree_map
+
+from landscope.problem.forward import Forward, default_forward
+from landscope.problem.network import floating_to
+
+
+def has_empty_statistics(model: nn.Module) -> bool:
+    """Tell whether `model` has a BatchNorm layer whose running statistics are still empty."""
+    return bool(_empty_layers(model))
+
+
+@torch.no_grad()
+def calibrated(
+    model: nn.Module, batches: Iterable[Any], forward: Forward = default_forward
+) -> nn.Module:
+    """Give a copy of `model` whose empty BatchNorm statistics come from one pass over `batches`.
+
+    Only layers that have seen no batch change: their mean and variance become the plain averages
+    of the batches' own, each batch normalised by itself. All other modules keep their mode.
+
+    Parameters
+    ----------
+    model
+        Not changed.
+    batches
+        Batches as `forward` takes them.
+    forward
+        Applied as ``forward(model, batch)``.
+
+    Returns
+    -------
+    nn.Module
+        The copy, each module in the mode it was in.
+
+    Examples
+    --------
+    >>> layer = nn.BatchNorm1d(1).eval()
+    >>> inputs = torch.tensor([[1.0], [3.0]])
+    >>> copy = calibrated(layer, [(inputs, torch.zeros(2))])
+    >>> copy.running_mean, copy.running_var, layer.running_mean
+    (tensor([2.]), tensor([2.]), tensor([0.]))
+    """
+    model = copy.deepcopy(model)
+    layers = _empty_layers(model)
+    modes = {module: module.training for module in model.modules()}
+    momenta = [layer.momentum for layer in layers]
+    model.eval()
+    for layer in layers:
+        layer.train()
+        layer.momentum = None  # a cumulative average
+    home = next(model.parameters())
+    for batch in batches:
+        forward(model, tree_map(lambda x: floating_to(x, home.device, home.dtype), batch))
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+    for module, mode in modes.items():
+        module.training = mode
+    return model
+
+
+def _empty_layers(model: nn.Module) -> list[_BatchNorm]:
+    return [
+        module
+        for module in model.modules()
+        if isinstance(module, _BatchNorm)
+        and module.num_batches_tracked is not None
+        and module.num_batches_tracked == 0
+    ]

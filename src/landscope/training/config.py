@@ -1,0 +1,131 @@
+"""What a training run is: every choice, checked and documented."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from landscope.training.learning_rate import Decay
+from landscope.zoo import DATASETS, NETWORKS, NONLINEARITIES, NORMALIZATIONS
+
+
+def _one_of(names: Collection[str]) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"{name!r} is not known; accepted are {', '.join(sorted(names))}")
+        return name
+
+    return AfterValidator(check)
+
+
+class MeasureConfig(BaseModel):
+    """How each snapshot is measured: keyword arguments of `landscope.measure`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_eigenvalues: PositiveInt = Field(
+        default=12,
+        description="Top eigenvalues of the Hessian and of the G-term, with their vectors.",
+    )
+
+
+class TrainConfig(BaseModel):
+    """What to train, how, and when to measure.
+
+    Two runs with equal configurations give the same weights on the same machine; `device` and
+    `data_root` say only where and are no part of a run's identity.
+
+    Examples
+    --------
+    >>> config = TrainConfig(steps=100, optimizer="adam", learning_rate=0.001)
+    >>> config.data, config.network, config.optimizer
+    ('digits', 'small_cnn', 'adam')
+    >>> config.identity() == config.model_copy(update={"device": "cuda"}).identity()
+    True
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Annotated[str, _one_of(DATASETS)] = Field(
+        default="digits", description="Data set, by its name in the zoo."
+    )
+    classes: tuple[NonNegativeInt, ...] | None = Field(
+        default=None, description="Train on these classes only; all of them if absent."
+    )
+    network: Annotated[str, _one_of(NETWORKS)] = Field(
+        default="small_cnn", description="Network, by its name in the zoo."
+    )
+    nonlinearity: Annotated[str, _one_of(NONLINEARITIES)] = Field(
+        default="relu", description="Elementwise nonlinearity of the network."
+    )
+    normalization: Annotated[str, _one_of(NORMALIZATIONS)] = Field(
+        default="none", description="Normalisation before each nonlinearity."
+    )
+    width: PositiveFloat = Field(
+        default=1.0, description="Multiplies the widths of the network's layers."
+    )
+
+    steps: PositiveInt = Field(default=600, description="Number of updates of the weights.")
+    batch_size: PositiveInt = Field(default=64, description="Examples in a mini-batch.")
+    optimizer: Literal["sgd", "adam"] = Field(default="sgd", description="Rule of the update.")
+    learning_rate: PositiveFloat = Field(
+        default=0.05, description="Learning rate η₀ after warm-up."
+    )
+    momentum: float = Field(
+        default=0.9, ge=0, lt=1, description="Momentum β of SGD; Adam ignores it."
+    )
+    weight_decay: NonNegativeFloat = Field(
+        default=0.0, description="λ of the ridge λ/2 ‖W‖² that updates descend; it is not measured."
+    )
+    schedule: Decay = Field(
+        default="constant", description="How the learning rate decays after warm-up."
+    )
+    warmup_steps: NonNegativeInt = Field(
+        default=0, description="Updates over which the learning rate rises linearly to η₀."
+    )
+    seed: NonNegativeInt = Field(
+        default=0, description="Seed of the weights, the mini-batches and the measurements."
+    )
+
+    num_measurements: int = Field(
+        default=8,
+        ge=2,
+        description="How often to measure: the start, the end, and log-spaced between.",
+    )
+    measure_examples: PositiveInt = Field(
+        default=300, description="Training examples that are measured, classes balanced."
+    )
+    measure: MeasureConfig = Field(
+        default=MeasureConfig(), description="How each snapshot is measured."
+    )
+    checkpoint_every: PositiveInt = Field(
+        default=200, description="Updates between checkpoints; each measured step has one besides."
+    )
+
+    device: str = Field(default="cpu", description="Where to compute, such as cpu or cuda.")
+    data_root: Path | None = Field(
+        default=None, description="Folder of the data files; LANDSCOPE_DATA if absent."
+    )
+
+    @model_validator(mode="after")
+    def _warmup_ends(self) -> Self:
+        if self.warmup_steps > self.steps:
+            raise ValueError(
+                f"warmup_steps is {self.warmup_steps}; it must be at most steps, {self.steps}"
+            )
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """Give the choices that make this run this run, as JSON can hold them."""
+        return self.model_dump(mode="json", exclude={"device", "data_root"})

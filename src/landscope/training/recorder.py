@@ -1,0 +1,187 @@
+"""Measurements taken along any training loop."""
+
+import copy
+import inspect
+import operator
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from landscope.problem import Problem
+from landscope.runs import Run
+from landscope.training.batch_norm import calibrated, has_empty_statistics
+from landscope.training.random_state import preserved_random_state
+from landscope.training.schedule import Schedule, as_predicate
+from landscope.training.summary import summarize
+
+Measure = Callable[..., xr.Dataset]
+
+
+class Recorder:
+    """Measure a network at chosen steps of a training loop, into a run folder.
+
+    The loop is not disturbed: the weights, buffers and mode of the model and all global random
+    states are left as they were. A step that the run already has is not measured again, so a
+    loop that was killed can be started anew on the same folder.
+
+    Parameters
+    ----------
+    problem
+        What is measured: model, data and loss. Only the weights change from step to step.
+    run
+        The run, or the path of its folder, made where absent.
+    schedule
+        Which steps to measure: a collection of steps, an int n (every n steps), or a function
+        step → bool.
+    measure
+        A function problem → Dataset; `landscope.measure` if absent. Bind its options with
+        `functools.partial`. If it takes a keyword `reference`, it is given the first problem
+        recorded, from which drifts are measured, also after a resume.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `schedule` is none of these, or the run belongs to another problem.
+
+    Notes
+    -----
+    BatchNorm layers that have seen no batch have empty statistics; they are measured with those of
+    one pass over the problem's data, on a copy of the model.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> model = nn.Linear(2, 3)
+    >>> problem = Problem(model, (torch.ones(4, 2), torch.tensor([0, 1, 2, 0])))
+    >>> def loss_only(problem):
+    ...     return xr.Dataset({"loss": float(problem.loss())})
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> with Recorder(problem, tempfile.mkdtemp(), schedule=[0, 5], measure=loss_only) as recorder:
+    ...     for step in range(6):
+    ...         recorder.step(model, step)
+    ...         optimizer.zero_grad()
+    ...         nn.functional.cross_entropy(model(torch.ones(4, 2)), problem.targets()).backward()
+    ...         optimizer.step()
+    >>> recorder.run.steps()
+    [0, 5]
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        run: Run | str | Path,
+        schedule: Schedule,
+        measure: Measure | None = None,
+    ) -> None:
+        self.problem = problem
+        self.run = run if isinstance(run, Run) else Run.create(run, _identity(problem))
+        self._scheduled = as_predicate(schedule)
+        self._measured = set(self.run.steps())
+        self._measure = measure or _measure_all()
+        self._wants_reference = _takes_reference(self._measure)
+        self._reference: Problem | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._measured:
+            self.run.write_summary(summarize(self.run))
+
+    def due(self, step: int) -> bool:
+        """Tell whether `step` is scheduled and not yet in the run."""
+        return step not in self._measured and self._scheduled(step)
+
+    def step(
+        self,
+        model: nn.Module | Tensor,
+        step: int,
+        scalars: Mapping[str, float | xr.DataArray] | None = None,
+    ) -> None:
+        """Measure if `step` is due.
+
+        Parameters
+        ----------
+        model
+            The network being trained, or a point (D,) of weight space.
+        step
+            Updates made so far.
+        scalars
+            Numbers to keep beside the measurements, such as the learning rate; a DataArray brings
+            its attributes along.
+        """
+        step = operator.index(step)
+        if not self.due(step):
+            return
+        try:
+            with preserved_random_state():
+                self.run.write_snapshot(step, self._snapshot(model).assign(scalars or {}))
+        except Exception as error:
+            error.add_note(
+                f"while measuring step {step}; earlier steps are kept in {self.run.path}"
+            )
+            raise
+        self._measured.add(step)
+
+    def _snapshot(self, model: nn.Module | Tensor) -> xr.Dataset:
+        if isinstance(model, nn.Module) and has_empty_statistics(model):
+            model = calibrated(model, (batch.data for batch in self.problem.batches))
+        here = self.problem.at(model)
+        if not self._wants_reference:
+            return self._measure(here)
+        if self._reference is None:
+            self._reference = self._first_recorded(model)
+        return self._measure(here, reference=self._reference)
+
+    def _first_recorded(self, model: nn.Module | Tensor) -> Problem:
+        """Rebuild the problem that was recorded first, or let it be this one."""
+        stored = self.run.reference()
+        if stored is None:
+            stored = _state(model)
+            self.run.write_reference(stored)
+        return self.problem.at(_with_state(model, stored))
+
+
+def _measure_all() -> Measure:
+    from landscope.geometry import measure
+
+    return measure
+
+
+def _takes_reference(measure: Measure) -> bool:
+    bound = measure.keywords if isinstance(measure, partial) else {}
+    return "reference" in inspect.signature(measure).parameters and "reference" not in bound
+
+
+def _identity(problem: Problem) -> dict[str, Any]:
+    return {
+        "num_params": problem.num_params,
+        "num_examples": problem.num_examples,
+        "num_classes": problem.num_classes,
+    }
+
+
+def _state(model: nn.Module | Tensor) -> dict[str, Tensor]:
+    """All parameters and buffers by name; those that `state_dict` leaves out included."""
+    if isinstance(model, Tensor):
+        return {"vector": model}
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+@torch.no_grad()
+def _with_state(model: nn.Module | Tensor, state: Mapping[str, Tensor]) -> nn.Module | Tensor:
+    model = copy.deepcopy(model)
+    for name, tensor in _state(model).items():
+        tensor.copy_(state[name])
+    return model

@@ -1,0 +1,123 @@
+"""Train a network of the zoo and measure it on the way; go on where a killed run stopped."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from landscope.problem import Problem
+from landscope.runs import Run
+from landscope.training.batch_norm import calibrated
+from landscope.training.config import TrainConfig
+from landscope.training.descent import Descent
+from landscope.training.recorder import Measure, Recorder
+from landscope.training.schedule import measuring_steps
+from landscope.zoo import load_dataset, make_network
+
+Progress = Callable[[int, int, str], None]
+"""Called as progress(step, num_steps, doing), doing being "training" or "measuring"."""
+
+
+def train(
+    config: TrainConfig,
+    out: str | Path,
+    progress: Progress | None = None,
+    *,
+    measure: Measure | None = None,
+) -> Run:
+    """Train and measure; on a folder that already has part of this run, go on from there.
+
+    The state is kept before each measurement and every `checkpoint_every` steps, and mini-batches
+    depend on (seed, step) alone, so a killed run that is started again on the same machine ends
+    with the very weights of one that was not.
+
+    Parameters
+    ----------
+    config
+        What to train, how, and when to measure.
+    out
+        The run folder.
+    progress
+        Called at each step as progress(step, num_steps, doing), with doing "training" or
+        "measuring".
+    measure
+        A function problem → Dataset in place of `landscope.measure` with the options of `config`.
+
+    Returns
+    -------
+    Run
+        With a snapshot of each scheduled step; its last checkpoint holds the trained weights
+        under "model.NAME".
+
+    Raises
+    ------
+    ValueError
+        If `out` holds a run with another configuration.
+    NonFiniteError
+        If the mini-batch loss becomes NaN or infinite; what was measured before is kept.
+
+    See Also
+    --------
+    landscope.Recorder : the same measurements in a training loop of your own.
+    """
+    data = load_dataset(config.data, config.data_root, classes=config.classes, seed=config.seed)
+    measured = load_dataset(
+        config.data,
+        config.data_root,
+        classes=config.classes,
+        max_examples=config.measure_examples,
+        seed=config.seed,
+    )
+    model = make_network(
+        config.network,
+        data.input_shape,
+        data.num_classes,
+        nonlinearity=config.nonlinearity,
+        normalization=config.normalization,
+        width=config.width,
+        seed=config.seed,
+    ).to(config.device)
+    problem = Problem(model.eval(), measured.train)
+    descent = Descent(calibrated(model, (b.data for b in problem.batches)), data, config)
+    return _follow(descent, problem, Run.create(out, config.identity()), progress, measure)
+
+
+def _follow(
+    descent: Descent,
+    problem: Problem,
+    run: Run,
+    progress: Progress | None,
+    measure: Measure | None,
+) -> Run:
+    config = descent.config
+    schedule = measuring_steps(config.steps, config.num_measurements)
+    start = _resume(descent, run, schedule)
+    show = progress or (lambda step, num_steps, doing: None)
+    measure = measure or partial(_measure_all(), seed=config.seed, **config.measure.model_dump())
+    with Recorder(problem, run, schedule, measure) as recorder:
+        for step in range(start, config.steps + 1):
+            due = recorder.due(step)
+            show(step, config.steps, "measuring" if due else "training")
+            scalars = descent.scalars(step) if due else None
+            if due or (step > start and step % config.checkpoint_every == 0):
+                run.write_checkpoint(step, *descent.state())
+            recorder.step(descent.model, step, scalars)
+            if step < config.steps:
+                descent.update(step)
+    return run
+
+
+def _resume(descent: Descent, run: Run, schedule: list[int]) -> int:
+    """Restore the last state from which every missing measurement can still be reached."""
+    done = set(run.steps())
+    first_missing = next((step for step in schedule if step not in done), schedule[-1])
+    checkpoint = run.latest_checkpoint(no_later_than=first_missing)
+    if checkpoint is None:
+        return 0
+    descent.restore(checkpoint)
+    return checkpoint.step
+
+
+def _measure_all() -> Measure:
+    from landscope.geometry import measure
+
+    return measure
