@@ -1,0 +1,23 @@
+"""Curvature as linear maps on weight space, free of how their products are computed."""
+
+from landscope.operators.empirical_fisher import EmpiricalFisher
+from landscope.operators.gauss_newton import GaussNewton
+from landscope.operators.gram import gram_spectrum
+from landscope.operators.hessian import Hessian
+from landscope.operators.linear_operator import LinearOperator
+from landscope.operators.logit_curvature import LogitCurvature
+from landscope.operators.logit_jacobian import LogitJacobian
+from landscope.operators.projected import Projected
+from landscope.operators.tangent_kernel import TangentKernel
+
+__all__ = [
+    "EmpiricalFisher",
+    "GaussNewton",
+    "Hessian",
+    "LinearOperator",
+    "LogitCurvature",
+    "LogitJacobian",
+    "Projected",
+    "TangentKernel",
+    "gram_spectrum",
+]

@@ -1,0 +1,142 @@
+"""What every operator is: a linear map between flat torch vectors, applied with ``@``."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import scipy.sparse.linalg
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class LinearOperator(ABC):
+    """A linear map R^n → R^m that is known by its products.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (m, n).
+    dtype : torch.dtype
+        Of the vectors it takes and gives.
+    device : torch.device
+        Of the vectors it takes and gives.
+    symmetric : bool
+        Whether it equals its transpose.
+    psd : bool
+        Whether it is positive semi-definite.
+    """
+
+    symmetric: bool = False
+    psd: bool = False
+
+    def __init__(self, shape: tuple[int, int], dtype: torch.dtype, device: torch.device) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self.device = device
+
+    @abstractmethod
+    def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
+        """Product with one vector."""
+
+    def rmatvec(self, u: Float[Tensor, " m"]) -> Float[Tensor, " n"]:
+        """Product of the transpose with one vector."""
+        if self.symmetric:
+            return self.matvec(u)
+        raise NotImplementedError(f"{type(self).__name__} has no transpose")
+
+    def __matmul__(self, v: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Product with a vector (n,) or a block of vectors (n, k).
+
+        Raises
+        ------
+        TypeError
+            For anything but a tensor of the operator's dtype.
+        ValueError
+            For another length, number of dimensions, or device.
+        """
+        if not isinstance(v, Tensor):
+            raise TypeError(f"v is a {type(v).__name__}; it must be a torch tensor")
+        if v.dtype != self.dtype:
+            raise TypeError(f"v has dtype {v.dtype}; it must have the operator's, {self.dtype}")
+        if v.ndim not in (1, 2) or len(v) != self.shape[1]:
+            raise ValueError(
+                f"v has shape {tuple(v.shape)}; it must be ({self.shape[1]},) or "
+                f"({self.shape[1]}, k)"
+            )
+        if v.device != self.device:
+            raise ValueError(f"v is on {v.device}; it must be on the operator's {self.device}")
+        v = v.detach()
+        if v.ndim == 1:
+            return self.matvec(v)
+        if v.shape[1] == 0:
+            return v.new_empty(self.shape[0], 0)
+        return torch.stack([self.matvec(column) for column in v.T], dim=1)
+
+    @property
+    def T(self) -> "LinearOperator":
+        """The transpose."""
+        return self if self.symmetric else Transpose(self)
+
+    def to_dense(self) -> Float[Tensor, "m n"]:
+        """The matrix itself, by one product per column."""
+        dense = torch.empty(self.shape, dtype=self.dtype, device=self.device)
+        for i in range(self.shape[1]):
+            unit = torch.zeros(self.shape[1], dtype=self.dtype, device=self.device)
+            unit[i] = 1
+            dense[:, i] = self.matvec(unit)
+        return dense
+
+    def to_scipy(self) -> scipy.sparse.linalg.LinearOperator:
+        """The same map on numpy arrays, for SciPy's solvers."""
+        own = self
+
+        def to_numpy(tensor: Tensor) -> np.ndarray:
+            return tensor.cpu().numpy()
+
+        def to_torch(array: np.ndarray) -> Tensor:
+            return torch.as_tensor(np.array(array), dtype=own.dtype, device=own.device)
+
+        return scipy.sparse.linalg.LinearOperator(
+            shape=self.shape,
+            dtype=to_numpy(torch.empty(0, dtype=self.dtype)).dtype,
+            matvec=lambda v: to_numpy(own @ to_torch(v).reshape(-1)),
+            rmatvec=lambda u: to_numpy(own.T @ to_torch(u).reshape(-1)),
+            matmat=lambda V: to_numpy(own @ to_torch(V)),
+            rmatmat=lambda U: to_numpy(own.T @ to_torch(U)),
+        )
+
+    def __repr__(self) -> str:
+        tags = [tag for tag in ("symmetric", "psd") if getattr(self, tag)]
+        size = " × ".join(f"{n:,}" for n in self.shape)
+        return f"{type(self).__name__}({', '.join([size, *tags])})"
+
+
+class Transpose(LinearOperator):
+    """The transpose of an operator.
+
+    Parameters
+    ----------
+    operator : LinearOperator
+        What is transposed.
+    """
+
+    def __init__(self, operator: LinearOperator) -> None:
+        super().__init__(operator.shape[::-1], operator.dtype, operator.device)
+        self._operator = operator
+
+    def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
+        """Product with one vector."""
+        return self._operator.rmatvec(v)
+
+    def rmatvec(self, u: Float[Tensor, " m"]) -> Float[Tensor, " n"]:
+        """Product of the transpose, the operator itself, with one vector."""
+        return self._operator.matvec(u)
+
+    @property
+    def T(self) -> LinearOperator:
+        """The operator itself."""
+        return self._operator
+
+    def to_dense(self) -> Float[Tensor, "m n"]:
+        """The transposed matrix."""
+        return self._operator.to_dense().T

@@ -1,0 +1,54 @@
+"""The projection PᵀAP of an operator onto the columns of a basis."""
+
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from landscope.operators.linear_operator import LinearOperator
+
+
+class Projected(LinearOperator):
+    """PᵀAP: the operator as it is seen inside an affine hyperplane W₀ + Pθ.
+
+    Parameters
+    ----------
+    operator : symmetric operator, D × D
+        What is projected.
+    basis : Tensor of shape (D, d), or any object with ``@``, ``.T`` and ``.shape``
+        P.
+
+    Raises
+    ------
+    ValueError
+        When the basis does not have D rows.
+
+    Examples
+    --------
+    >>> import torch, landscope as ls
+    >>> problem = ls.Problem(torch.nn.Linear(2, 2, bias=False), (torch.eye(2), torch.arange(2)))
+    >>> basis = torch.linalg.qr(torch.ones(4, 1)).Q
+    >>> ls.Projected(ls.Hessian(problem), basis).shape
+    (1, 1)
+    """
+
+    def __init__(self, operator: LinearOperator, basis: Any) -> None:
+        if len(basis.shape) != 2 or basis.shape[0] != operator.shape[0]:
+            raise ValueError(
+                f"basis has shape {tuple(basis.shape)}; it must be ({operator.shape[0]}, d)"
+            )
+        if isinstance(basis, Tensor):
+            basis = basis.detach().to(operator.device, operator.dtype)
+        super().__init__((basis.shape[1],) * 2, operator.dtype, operator.device)
+        self.operator = operator
+        self.basis = basis
+        self.symmetric = operator.symmetric
+        self.psd = operator.psd
+
+    def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
+        """Pᵀ A P v."""
+        return self.basis.T @ (self.operator @ (self.basis @ v))
+
+    def rmatvec(self, u: Float[Tensor, " m"]) -> Float[Tensor, " n"]:
+        """Pᵀ Aᵀ P u."""
+        return self.basis.T @ (self.operator.T @ (self.basis @ u))

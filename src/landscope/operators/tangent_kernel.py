@@ -1,0 +1,45 @@
+"""The tangent kernel K = J Jᵀ on logits."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from landscope.operators.linear_operator import LinearOperator
+from landscope.operators.logit_jacobian import LogitJacobian
+from landscope.problem import Problem
+
+
+class TangentKernel(LinearOperator):
+    """K = J Jᵀ, (N·C) × (N·C): inner products of all logit gradients.
+
+    Parameters
+    ----------
+    problem : Problem
+        The model, loss and data at one point of weight space.
+    memory_limit : int, optional
+        Bytes that linearised batches may take; by default 40 % of the free memory.
+    self_check : bool
+        Compare the forward-mode product with a reverse-mode one before the first use.
+
+    Examples
+    --------
+    >>> import torch, landscope as ls
+    >>> problem = ls.Problem(torch.nn.Linear(2, 2, bias=False), (torch.eye(2), torch.arange(2)))
+    >>> ls.TangentKernel(problem).to_dense().numpy()
+    array([[1., 0., 0., 0.],
+           [0., 1., 0., 0.],
+           [0., 0., 1., 0.],
+           [0., 0., 0., 1.]], dtype=float32)
+    """
+
+    symmetric = True
+    psd = True
+
+    def __init__(
+        self, problem: Problem, *, memory_limit: int | None = None, self_check: bool = True
+    ) -> None:
+        self._jacobian = LogitJacobian(problem, memory_limit=memory_limit, self_check=self_check)
+        super().__init__((self._jacobian.shape[0],) * 2, problem.dtype, problem.device)
+
+    def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
+        """J (Jᵀ v)."""
+        return self._jacobian.matvec(self._jacobian.rmatvec(v))

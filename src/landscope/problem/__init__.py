@@ -1,0 +1,8 @@
+"""A model, a loss and data at one point of weight space."""
+
+from landscope.problem.batch import Batch
+from landscope.problem.checks import NonFiniteError
+from landscope.problem.losses import CrossEntropy, Loss, MeanSquaredError
+from landscope.problem.problem import Problem
+
+__all__ = ["Batch", "CrossEntropy", "Loss", "MeanSquaredError", "NonFiniteError", "Problem"]

@@ -1,0 +1,67 @@
+"""Some of the data, and which of its targets are loss terms."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Shaped
+from torch import Tensor
+
+from landscope.problem.data import num_rows, rows
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some of the data, and which of its targets are loss terms.
+
+    Attributes
+    ----------
+    data
+        What the model's forward function takes.
+    num_rows : int
+        Examples along the leading dimension of the data.
+    flat_targets : Tensor, shape (R, ...)
+        One target per row of the flattened logits, ignored ones included.
+    is_term : Tensor of bool, shape (R,)
+        Which rows are loss terms.
+    """
+
+    data: Any
+    num_rows: int
+    flat_targets: Shaped[Tensor, "R ..."]
+    is_term: Bool[Tensor, " R"]
+
+    @classmethod
+    def of(cls, data: Any, flat_targets: Shaped[Tensor, "R ..."], loss: object) -> "Batch":
+        """Find the loss terms: all targets but those that equal the loss's ``ignore_index``."""
+        ignore_index = getattr(loss, "ignore_index", None)
+        class_indices = flat_targets.ndim == 1 and not flat_targets.is_floating_point()
+        if ignore_index is not None and class_indices:
+            is_term = flat_targets != ignore_index
+        else:
+            is_term = torch.ones(len(flat_targets), dtype=torch.bool, device=flat_targets.device)
+        return cls(data, num_rows(data), flat_targets, is_term)
+
+    @property
+    def targets(self) -> Shaped[Tensor, "T ..."]:
+        """Targets of the loss terms."""
+        return self.flat_targets[self.is_term]
+
+    @property
+    def rows_per_example(self) -> int:
+        """Rows of the flattened logits that each example gives: its tokens, or 1."""
+        return len(self.flat_targets) // self.num_rows
+
+    def pieces(self, size: int) -> Iterator["Batch"]:
+        """The batch in pieces of at most this many examples."""
+        per_example = self.rows_per_example
+        for start in range(0, self.num_rows, size):
+            stop = min(start + size, self.num_rows)
+            flat = slice(start * per_example, stop * per_example)
+            yield Batch(
+                rows(self.data, start, stop),
+                stop - start,
+                self.flat_targets[flat],
+                self.is_term[flat],
+            )

@@ -1,0 +1,173 @@
+"""What is refused at the door: randomness, batch statistics, non-finite numbers, bad labels."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from landscope.problem.batch import Batch
+from landscope.problem.data import leaves
+from landscope.problem.network import Network
+
+
+class NonFiniteError(ValueError):
+    """NaN or infinity where a number was needed."""
+
+
+def check_modes(modules: Mapping[str, nn.Module]) -> None:
+    """Refuse dropout and batch statistics in training mode.
+
+    Raises
+    ------
+    ValueError
+        Naming the module.
+    """
+    for name, module in modules.items():
+        if not module.training:
+            continue
+        if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0:
+            raise ValueError(
+                f"model has {type(module).__name__} {name!r} in training mode, which makes the "
+                "loss random; call model.eval() first"
+            )
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            raise ValueError(
+                f"model has {type(module).__name__} {name!r} in training mode, which makes the "
+                "loss of an example depend on its batch; call model.eval() first"
+            )
+
+
+def check_one_device(named: Mapping[str, Tensor], what: str) -> torch.device:
+    """The device that all these tensors are on.
+
+    Raises
+    ------
+    ValueError
+        Naming two tensors on different devices, or one without storage.
+    """
+    devices = {name: value.device for name, value in named.items()}
+    first_name, first = next(iter(devices.items()))
+    for name, device in devices.items():
+        if device != first:
+            raise ValueError(
+                f"{what} is on mixed devices: {first_name} on {first}, {name} on {device}; put "
+                "all of it on one device"
+            )
+    if first.type == "meta":
+        raise ValueError(f"{what} has {first_name} on device meta, which holds no numbers")
+    return first
+
+
+def check_finite_state(parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor]) -> None:
+    """Refuse NaN, and infinity in the parameters (attention masks hold infinity in a buffer).
+
+    Raises
+    ------
+    NonFiniteError
+        Naming the parameter or buffer.
+    """
+    for name, value in parameters.items():
+        if not bool(value.isfinite().all()):
+            raise NonFiniteError(f"model has NaN or infinity in {name!r}; weights must be finite")
+    for name, value in buffers.items():
+        if bool(value.isnan().any()):
+            raise NonFiniteError(f"model has NaN in {name!r}; its buffers must hold numbers")
+
+
+def check_batch_data(batch: Any, index: int) -> None:
+    """Refuse NaN, infinity and mixed devices in one batch.
+
+    Raises
+    ------
+    NonFiniteError
+        Naming the batch and the first bad example.
+    ValueError
+        For tensors on several devices.
+    """
+    tensors = leaves(batch)
+    check_one_device({f"tensor {i}": leaf for i, leaf in enumerate(tensors)}, f"data batch {index}")
+    for leaf in tensors:
+        if leaf.is_floating_point() and not bool(leaf.isfinite().all()):
+            bad = (~leaf.isfinite()).reshape(len(leaf), -1).any(1).nonzero()[0, 0]
+            raise NonFiniteError(
+                f"data has NaN or infinity in example {int(bad)} of batch {index}; inputs and "
+                "targets must be finite"
+            )
+
+
+def check_labels(targets: Shaped[Tensor, "T ..."], num_classes: int, index: int) -> None:
+    """Refuse class indices that the logits do not have.
+
+    Raises
+    ------
+    ValueError
+        Naming the label, its place and the accepted range.
+    """
+    if targets.is_floating_point() or targets.ndim > 1:
+        return
+    wrong = ((targets < 0) | (targets >= num_classes)).nonzero()
+    if len(wrong):
+        place = int(wrong[0, 0])
+        raise ValueError(
+            f"data has the label {int(targets[place])} at term {place} of batch {index}; the "
+            f"model's {num_classes} logits accept labels 0 to {num_classes - 1}"
+        )
+
+
+def check_finite_logits(logits: Float[Tensor, "T C"], index: int) -> None:
+    """Refuse NaN and infinity in the logits.
+
+    Raises
+    ------
+    NonFiniteError
+        Naming the batch.
+    """
+    if not bool(logits.isfinite().all()):
+        raise NonFiniteError(f"model gives NaN or infinity in the logits of batch {index}")
+
+
+def check_deterministic(network: Network, state: Mapping[str, Tensor], batch: Any) -> None:
+    """Refuse a model whose logits differ between two passes over the same batch.
+
+    Raises
+    ------
+    ValueError
+        Saying so.
+    """
+    first, second = (network(state, batch)[0] for _ in range(2))
+    if (
+        first.numel()
+        and not torch.equal(first, second)
+        and not torch.allclose(first, second, rtol=1e-4, atol=1e-6 * float(first.abs().max()))
+    ):
+        raise ValueError(
+            "model gives different logits on two passes over the same batch; switch off its "
+            "randomness (functional dropout, noise, sampling)"
+        )
+
+
+@torch.no_grad()
+def check_examples_independent(
+    batch_logits: Callable[[Batch], Callable[[Tensor], Tensor]],
+    w: Float[Tensor, " D"],
+    batch: Batch,
+) -> None:
+    """Refuse a model whose logits of an example depend on the others of its batch.
+
+    Raises
+    ------
+    ValueError
+        Saying so.
+    """
+    whole = batch_logits(batch)(w)
+    if batch.num_rows == 1 or len(whole) == 0:
+        return
+    halves = torch.cat([batch_logits(b)(w) for b in batch.pieces(-(-batch.num_rows // 2))])
+    tolerance = 1e-8 if w.dtype == torch.float64 else 1e-3
+    if float((halves - whole).abs().max()) > tolerance * float(whole.abs().max()):
+        raise ValueError(
+            "model gives an example other logits in another batch (batch statistics or another "
+            "coupling of examples), so that no sum over examples exists; use running statistics"
+        )

@@ -1,0 +1,140 @@
+"""Every accepted form of data as one list of batches that can be visited again and again."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils.data import DataLoader, Dataset
+
+DEFAULT_BATCH_SIZE = 512
+
+
+def as_batches(data: Any, batch_size: int | None = None) -> list[Any]:
+    """Read the data into batches, kept in host memory as they come.
+
+    Parameters
+    ----------
+    data : pair of tensors, Dataset, re-iterable of batches, or list of batches
+        A loader is read twice, and its batches are kept: a shuffled one then has one fixed order.
+    batch_size : int, optional
+        Largest number of examples in a batch. By default 512 for tensors and data sets, and the
+        loader's own otherwise.
+
+    Raises
+    ------
+    TypeError
+        For a one-shot iterator, or data of another kind.
+    ValueError
+        For an empty data set, mismatched lengths, or data that differ between two passes.
+    """
+    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
+        raise ValueError(f"batch_size is {batch_size!r}; it must be a positive integer")
+    if is_tensor_pair(data):
+        inputs, targets = data
+        if len(inputs) != len(targets):
+            raise ValueError(
+                f"data has {len(inputs)} inputs and {len(targets)} targets; their lengths must "
+                "be equal"
+            )
+        batches = [tuple(data)] if len(inputs) else []
+        batch_size = batch_size or DEFAULT_BATCH_SIZE
+    elif isinstance(data, Iterator):
+        raise TypeError(
+            f"data is a one-shot {type(data).__name__}, which is used up after one pass; give a "
+            "list of batches, a DataLoader or a Dataset"
+        )
+    elif isinstance(data, Dataset):
+        loader = DataLoader(data, batch_size=batch_size or DEFAULT_BATCH_SIZE)
+        batches = _read_twice(loader)
+    elif isinstance(data, Sequence) and not isinstance(data, str):
+        batches = list(data)
+    elif isinstance(data, Iterable) and not isinstance(data, Mapping | Tensor | str):
+        batches = _read_twice(data)
+    else:
+        raise TypeError(
+            f"data is a {type(data).__name__}; accepted are a pair of tensors, a Dataset, a "
+            "re-iterable loader, or a list of batches"
+        )
+    batches = [_plain(batch) for batch in batches]
+    batches = [piece for batch in batches for piece in split(batch, batch_size)]
+    if not batches:
+        raise ValueError("data is empty; at least one example is needed")
+    return batches
+
+
+def is_tensor_pair(data: Any) -> bool:
+    """Whether the data is (inputs, targets) as two tensors."""
+    return (
+        isinstance(data, tuple | list)
+        and len(data) == 2
+        and all(isinstance(part, Tensor) for part in data)
+    )
+
+
+def leaves(batch: Any) -> list[Tensor]:
+    """The tensors of a batch, in a fixed order."""
+    return [leaf for leaf in tree_flatten(batch)[0] if isinstance(leaf, Tensor)]
+
+
+def num_rows(batch: Any) -> int:
+    """Examples in a batch: the leading dimension of its tensors.
+
+    Raises
+    ------
+    ValueError
+        When the tensors differ in their leading dimension.
+    """
+    lengths = [len(leaf) for leaf in leaves(batch) if leaf.ndim]
+    if not lengths:
+        raise ValueError("data holds a batch without any tensor; its examples cannot be counted")
+    if len(set(lengths)) > 1:
+        raise ValueError(
+            f"data holds a batch whose tensors have lengths {lengths}; they must be equal"
+        )
+    return lengths[0]
+
+
+def rows(batch: Any, start: int, stop: int) -> Any:
+    """Examples start to stop of a batch."""
+    return tree_map(lambda x: x[start:stop] if isinstance(x, Tensor) and x.ndim else x, batch)
+
+
+def split(batch: Any, batch_size: int | None) -> list[Any]:
+    """The batch in pieces of at most batch_size examples; none if it is empty."""
+    count = num_rows(batch)
+    if batch_size is None or count <= batch_size:
+        return [batch] if count else []
+    return [rows(batch, i, i + batch_size) for i in range(0, count, batch_size)]
+
+
+def _plain(batch: Any) -> Any:
+    """Mappings of any class (such as a tokenizer's output) as plain dictionaries."""
+    return dict(batch) if isinstance(batch, Mapping) else batch
+
+
+def _read_twice(loader: Iterable[Any]) -> list[Any]:
+    first = list(loader)
+    second = [_fingerprints(_plain(batch)) for batch in loader]
+    if not first:
+        return first
+    before = torch.cat([_fingerprints(_plain(batch)) for batch in first]).sort().values
+    after = torch.cat(second).sort().values if second else torch.empty(0)
+    if before.shape != after.shape or not torch.allclose(before, after, rtol=1e-9, equal_nan=True):
+        raise ValueError(
+            "data differs between two passes (random augmentation, random sampling, or a source "
+            "that is used up); switch the randomness off, or freeze it with data=list(loader)"
+        )
+    return first
+
+
+def _fingerprints(batch: Any) -> Tensor:
+    """One number per example that hardly any two different examples share."""
+    total = torch.zeros(num_rows(batch), dtype=torch.float64)
+    for leaf in leaves(batch):
+        if leaf.ndim:
+            flat = leaf.detach().reshape(len(leaf), -1).to("cpu", torch.float64)
+            position = torch.arange(1, flat.shape[1] + 1, dtype=torch.float64)
+            total += (flat * (1 + torch.sin(position * position))).sum(1)
+    return total

@@ -1,0 +1,76 @@
+"""The model as a pure function of its state: a module or a function, called the same way."""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from landscope.problem.forward import Forward
+
+
+@runtime_checkable
+class Network(Protocol):
+    """Logits and targets of a batch, at any parameters and buffers."""
+
+    def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
+        """Logits and targets of the batch."""
+
+
+class ModuleNetwork:
+    """A module, evaluated at any parameters and buffers.
+
+    The module is copied, so that neither its weights, nor its mode, nor its buffers ever change
+    for the caller, and a later change of the caller's has no effect here. Attention runs on the
+    MATH backend, the only one that can be differentiated twice.
+    """
+
+    def __init__(self, model: nn.Module, forward: Forward) -> None:
+        copied = copy.deepcopy(model).requires_grad_(False)
+        self._call = _Call(copied, forward)
+
+    def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
+        """Logits and targets of the batch."""
+        with sdpa_kernel(SDPBackend.MATH):
+            return functional_call(
+                self._call, {f"model.{name}": value for name, value in state.items()}, (batch,)
+            )
+
+
+class FunctionNetwork:
+    """A function (parameters, inputs) → logits, evaluated at any parameters."""
+
+    def __init__(self, function: Callable[..., Any], forward: Forward) -> None:
+        self._function = function
+        self._forward = forward
+
+    def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
+        """Logits and targets of the batch."""
+
+        def model(*inputs: Any, **named_inputs: Any) -> Any:
+            return self._function(dict(state), *inputs, **named_inputs)
+
+        with sdpa_kernel(SDPBackend.MATH):
+            return self._forward(model, batch)
+
+
+class _Call(nn.Module):
+    """The user's forward function with the model as its submodule, so that its state can be set."""
+
+    def __init__(self, model: nn.Module, forward: Forward) -> None:
+        super().__init__()
+        self.model = model
+        self._forward = forward
+
+    def forward(self, batch: Any) -> tuple[Tensor, Tensor]:
+        return self._forward(self.model, batch)
+
+
+def floating_to(value: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    """A tensor on the device, in the dtype if it is floating; anything else unchanged."""
+    if not isinstance(value, Tensor):
+        return value
+    return value.to(device, dtype if value.is_floating_point() else value.dtype)

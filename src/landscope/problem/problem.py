@@ -1,0 +1,320 @@
+"""A model, a loss and data at one point of weight space."""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+from torch.func import grad
+from torch.utils._pytree import tree_map
+
+from landscope.problem import checks
+from landscope.problem.batch import Batch
+from landscope.problem.data import as_batches
+from landscope.problem.forward import Forward, default_forward
+from landscope.problem.losses import CrossEntropy, Loss, MeanSquaredError, normalizer, resolve_loss
+from landscope.problem.network import FunctionNetwork, ModuleNetwork, floating_to
+from landscope.problem.parameters import Layout, Selection, select_parameters
+from landscope.problem.terms import flatten_logits
+
+
+class Problem:
+    """A model, a loss and data at one point of weight space.
+
+    Everything the project measures starts here. All sums run over loss terms and are divided by
+    their true number, so that how the data are cut into batches never changes a result beyond
+    rounding.
+
+    Parameters
+    ----------
+    model : nn.Module or callable (parameters, inputs) → logits
+        Copied, so that the caller's is never changed. A callable needs ``params`` as a mapping of
+        names to tensors, its point of weight space.
+    data : pair of tensors, Dataset, re-iterable loader, or list of batches
+        Batches are (inputs, targets), or mappings with the targets under ``labels``. The data are
+        read at construction and kept in host memory in one fixed order.
+    loss : {"cross_entropy", "mse"}, nn.CrossEntropyLoss, or an object
+        "mse" is ½‖z − y‖² per example. An ``nn.CrossEntropyLoss`` with class weights and
+        ``reduction="mean"`` is divided by the sum of the weights, as torch does. An object gives
+        ``terms``, ``gradient`` and ``hessian_vector_product`` (see `landscope.problem.Loss`).
+    params : names, predicate on the name, mapping, or None
+        The parameters that span weight space: names of parameters or modules; None takes all that
+        require a gradient.
+    batch_size : int, optional
+        Largest batch that is evaluated at once.
+    device : torch.device, optional
+        Where to compute; by default where the model is.
+    dtype : torch.dtype, optional
+        Floating dtype to compute in; by default the model's own, and float32 for half precision.
+    forward : callable (model, batch) → (logits, targets), optional
+        For batches or models of another form.
+    weight_decay : float
+        λ of the ridge λ/2 ‖W‖² over the selected parameters, part of loss, gradient and Hessian.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For input that cannot be measured: random or batch-coupled models, data that change
+        between passes, labels out of range, non-finite numbers, mixed devices. The sentence names
+        the culprit.
+
+    See Also
+    --------
+    landscope.measure : everything at this point.
+
+    Examples
+    --------
+    >>> import torch, landscope as ls
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
+    >>> problem = ls.Problem(model, (torch.randn(20, 4), torch.arange(20) % 3))
+    >>> problem
+    Problem(67 parameters, 20 examples, 3 classes, float32 on cpu)
+    >>> problem.gradient().shape
+    torch.Size([67])
+    """
+
+    num_examples: int
+    """N, the number of loss terms: images, or predicted tokens."""
+    num_classes: int
+    """C, the number of logits."""
+    normalizer: float
+    """What sums over loss terms are divided by: N, or the sum of the terms' class weights."""
+
+    def __init__(
+        self,
+        model: nn.Module | Callable[..., Any],
+        data: Any,
+        loss: str | nn.CrossEntropyLoss | Loss = "cross_entropy",
+        *,
+        params: Selection | Mapping[str, Tensor] = None,
+        batch_size: int | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        forward: Forward | None = None,
+        weight_decay: float = 0.0,
+    ) -> None:
+        if not 0 <= weight_decay < float("inf"):
+            raise ValueError(f"weight_decay is {weight_decay}; it must be a finite number, at least 0")
+        self.weight_decay = float(weight_decay)
+        self.loss_terms = resolve_loss(loss)
+
+        forward = forward or default_forward
+        if isinstance(model, nn.Module):
+            checks.check_modes(dict(model.named_modules()))
+            parameters = dict(model.named_parameters())
+            buffers = dict(model.named_buffers())
+            self._network: ModuleNetwork | FunctionNetwork = ModuleNetwork(model, forward)
+        elif callable(model):
+            if not isinstance(params, Mapping):
+                raise TypeError(
+                    f"params is a {type(params).__name__}; for a function as model it must map "
+                    "the names of its parameters to tensors"
+                )
+            parameters, buffers, params = {**params}, {}, list(params)
+            self._network = FunctionNetwork(model, forward)
+        else:
+            raise TypeError(
+                f"model is a {type(model).__name__}; accepted are an nn.Module and a function "
+                "(parameters, inputs) -> logits"
+            )
+
+        if not parameters:
+            raise ValueError("model has no parameters; there is no weight space to measure in")
+        if isinstance(params, Mapping):
+            raise TypeError("params is a mapping; for an nn.Module give names or a predicate")
+        home = checks.check_one_device(parameters | buffers, "model")
+        self.device = torch.device(device) if device is not None else home
+        selected = select_parameters(parameters, params)
+        self.dtype = _working_dtype(dtype, [parameters[name] for name in selected])
+        if hasattr(self.loss_terms, "to"):
+            self.loss_terms = self.loss_terms.to(self.device, self.dtype)
+
+        state = {
+            name: floating_to(value.detach(), self.device, self.dtype).clone()
+            for name, value in (parameters | buffers).items()
+        }
+        self._layout = Layout({name: state[name].shape for name in selected})
+        self._vector = self._layout.flatten({name: state.pop(name) for name in selected})
+        self._fixed = state
+        checks.check_finite_state(self._layout.unflatten(self._vector), state)
+        # Loaders and random modules draw from torch's global generator: leave it as it was.
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            self.batches = tuple(self._read(as_batches(data, batch_size)))
+        self.num_examples = sum(len(batch.targets) for batch in self.batches)
+        if self.num_examples == 0:
+            raise ValueError("data has no loss term: every target is ignored")
+        self.normalizer = sum(
+            normalizer(self.loss_terms, batch.targets.to(self.device)) for batch in self.batches
+        )
+
+    def __repr__(self) -> str:
+        dtype = str(self.dtype).removeprefix("torch.")
+        return (
+            f"Problem({self.num_params:,} parameters, {self.num_examples:,} examples, "
+            f"{self.num_classes} classes, {dtype} on {self.device})"
+        )
+
+    @property
+    def num_params(self) -> int:
+        """D, the dimension of weight space."""
+        return self._layout.size
+
+    def parameters_vector(self) -> Float[Tensor, " D"]:
+        """The point of weight space, as one flat vector (a copy)."""
+        return self._vector.clone()
+
+    def flatten(self, named: Mapping[str, Tensor]) -> Float[Tensor, " D"]:
+        """One flat vector from tensors named as the selected parameters."""
+        return self._layout.flatten(named)
+
+    def unflatten(self, vector: Float[Tensor, " D"]) -> dict[str, Tensor]:
+        """Named tensors, views into a flat vector.
+
+        Raises
+        ------
+        ValueError
+            When the vector has another length than D.
+        """
+        return self._layout.unflatten(self._point(vector))
+
+    def at(self, where: Float[Tensor, " D"] | nn.Module) -> "Problem":
+        """The same problem at other weights.
+
+        Parameters
+        ----------
+        where : Tensor, shape (D,), or nn.Module
+            A point of weight space, or a model with the same parameters and buffers, whose values
+            are copied (the measured model's own mode is kept).
+
+        Raises
+        ------
+        ValueError
+            For a vector of another length, a model with other parameters, or non-finite values.
+        """
+        moved = copy.copy(self)
+        if isinstance(where, nn.Module):
+            named = dict(where.named_parameters()) | dict(where.named_buffers())
+            expected = [*self._layout.shapes, *self._fixed]
+            if set(named) != set(expected):
+                differing = sorted(set(named) ^ set(expected))
+                raise ValueError(
+                    f"where is a model with other parameters: {differing[0]!r} is on one side only"
+                )
+            state = {
+                name: floating_to(value.detach(), self.device, self.dtype).clone()
+                for name, value in named.items()
+            }
+            moved._vector = self._layout.flatten({n: state.pop(n) for n in self._layout.shapes})
+            moved._fixed = state
+        else:
+            moved._vector = self._point(where).detach().to(self.device, self.dtype).clone()
+        checks.check_finite_state(self._layout.unflatten(moved._vector), moved._fixed)
+        return moved
+
+    @torch.no_grad()
+    def loss(self) -> Float[Tensor, ""]:
+        """Mean loss over all terms, with its ridge: L = (1/N) Σ_μ L^μ + λ/2 ‖W‖²."""
+        w = self._vector
+        total = sum(self.batch_loss(batch)(w).double() for batch in self.batches)
+        ridge = 0.5 * self.weight_decay * w.double().square().sum()
+        return (total / self.normalizer + ridge).to(self.dtype)
+
+    def gradient(self) -> Float[Tensor, " D"]:
+        """Gradient of the mean loss: g = (1/N) Σ_μ Σ_k (p_k^μ − y_k^μ) J_k^μ + λ W."""
+        mean = self.mean_over_terms(grad(self.batch_loss(b))(self._vector) for b in self.batches)
+        return mean + self.weight_decay * self._vector
+
+    @torch.no_grad()
+    def logits(self) -> Float[Tensor, "N C"]:
+        """Logits of every loss term, in the order of the data."""
+        return torch.cat([self.batch_logits(batch)(self._vector) for batch in self.batches])
+
+    def targets(self) -> Shaped[Tensor, "N ..."]:
+        """Targets of every loss term, in the order of the data."""
+        return torch.cat([self._on_device(batch.targets) for batch in self.batches])
+
+    def raw_logits(self, data: Any) -> Callable[[Tensor], Float[Tensor, "R C"]]:
+        """The function W ↦ flat logits (R, C) of a batch's data, ignored targets included."""
+        data = self._on_device(data)
+        return lambda w: flatten_logits(
+            *self._network(self._layout.unflatten(w) | self._fixed, data)
+        )[0]
+
+    def batch_logits(self, batch: Batch) -> Callable[[Tensor], Float[Tensor, "T C"]]:
+        """The function W ↦ logits (T, C) of one batch's loss terms."""
+        raw = self.raw_logits(batch.data)
+        if bool(batch.is_term.all()):
+            return raw
+        kept = batch.is_term.nonzero()[:, 0].to(self.device)
+        return lambda w: raw(w).index_select(0, kept)
+
+    def batch_loss(self, batch: Batch) -> Callable[[Tensor], Float[Tensor, ""]]:
+        """The function W ↦ sum of one batch's loss terms."""
+        logits, targets = self.batch_logits(batch), self._on_device(batch.targets)
+        return lambda w: self.loss_terms.terms(logits(w), targets).sum()
+
+    def sum_over_batches(self, parts: Iterable[Float[Tensor, " n"]]) -> Float[Tensor, " n"]:
+        """Σ over batches of the batches' own sums, accumulated in float64 on a CPU.
+
+        Raises
+        ------
+        NonFiniteError
+            Naming the batch and the parameter where a sum is NaN or infinite.
+        """
+        wide = torch.float64 if self.device.type == "cpu" else self.dtype
+        total: Tensor | None = None
+        for index, part in enumerate(parts):
+            part = part.detach()
+            if not bool(part.isfinite().all()):
+                entry = int((~part.isfinite()).nonzero()[0, 0])
+                raise checks.NonFiniteError(
+                    f"a derivative has NaN or infinity in parameter {self._layout.name_of(entry)!r}"
+                    f" on batch {index}"
+                )
+            total = part.to(wide) if total is None else total.add_(part)
+        assert total is not None, "a problem has at least one batch"
+        return total.to(self.dtype)
+
+    def mean_over_terms(self, parts: Iterable[Float[Tensor, " n"]]) -> Float[Tensor, " n"]:
+        """(1/N) Σ_μ from the batches' own sums."""
+        return self.sum_over_batches(part / self.normalizer for part in parts)
+
+    def _read(self, batches: list[Any]) -> Iterator[Batch]:
+        """Run the model once over the data, refusing what cannot be measured."""
+        state = self._layout.unflatten(self._vector) | self._fixed
+        for index, data in enumerate(batches):
+            checks.check_batch_data(data, index)
+            with torch.no_grad():
+                z, targets = flatten_logits(*self._network(state, self._on_device(data)))
+            checks.check_finite_logits(z, index)
+            batch = Batch.of(data, targets, self.loss_terms)
+            if isinstance(self.loss_terms, CrossEntropy | MeanSquaredError):
+                checks.check_labels(batch.targets, z.shape[1], index)
+            if index == 0:
+                self.num_classes = z.shape[1]
+                checks.check_deterministic(self._network, state, self._on_device(data))
+                checks.check_examples_independent(self.batch_logits, self._vector, batch)
+            yield batch
+
+    def _on_device(self, data: Any) -> Any:
+        return tree_map(lambda x: floating_to(x, self.device, self.dtype), data)
+
+    def _point(self, vector: Float[Tensor, "..."]) -> Float[Tensor, " D"]:
+        if not isinstance(vector, Tensor) or vector.shape != (self.num_params,):
+            came = tuple(vector.shape) if isinstance(vector, Tensor) else type(vector).__name__
+            raise ValueError(f"vector is {came}; it must be a tensor of shape ({self.num_params},)")
+        return vector
+
+
+def _working_dtype(dtype: torch.dtype | None, parameters: list[Tensor]) -> torch.dtype:
+    if dtype is not None:
+        if not dtype.is_floating_point:
+            raise ValueError(f"dtype is {dtype}; it must be a floating dtype")
+        return dtype
+    own = parameters[0].dtype
+    for parameter in parameters[1:]:
+        own = torch.promote_types(own, parameter.dtype)
+    return own if own.itemsize >= 4 else torch.float32

@@ -1,0 +1,8 @@
+"""How a derivative product is computed, and what keeps it right."""
+
+from landscope.products.hessian_vector import HessianVector
+from landscope.products.jacobian_rows import jacobian_rows
+from landscope.products.jacobian_vector import JacobianVector
+from landscope.products.repeated import Repeated
+
+__all__ = ["HessianVector", "JacobianVector", "Repeated", "jacobian_rows"]
