@@ -1,0 +1,203 @@
+import random
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from landscope.problem import Problem
+from landscope.runs import Run
+from landscope.training import Recorder
+from landscope.training.batch_norm import calibrated
+
+
+def make_model(seed=0):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 3)
+        )
+
+
+DATA = (
+    torch.randn(30, 4, generator=torch.Generator().manual_seed(1)),
+    torch.arange(30) % 3,
+)
+
+
+def make_problem(model):
+    problem = Problem(model.eval(), DATA)
+    model.train()
+    return problem
+
+
+def loss_and_length(problem, reference=None):
+    """Stand for `measure`: quick, and careless about global random states."""
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    random.seed(0)
+    way = problem.parameters_vector() - reference.parameters_vector() if reference else 0
+    return xr.Dataset(
+        {
+            "loss": float(problem.loss()),
+            "reference_loss": float(reference.loss()) if reference else np.nan,
+            "way": float(torch.as_tensor(way, dtype=torch.float64).norm()),
+        }
+    )
+
+
+def descend(model, num_steps, recorder=None, first=0, stop=None):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for step in range(first, num_steps):
+        if recorder:
+            recorder.step(model, step)
+        inputs, targets = DATA
+        kept = torch.randperm(30)[:10]  # the global random state decides what the model sees
+        optimizer.zero_grad()
+        cross_entropy(model(inputs[kept]), targets[kept]).backward()
+        optimizer.step()
+    if recorder:
+        recorder.step(model, num_steps)
+
+
+def test_training_is_bit_identical_with_and_without_the_recorder(tmp_path):
+    alone, recorded = make_model(), make_model()
+    torch.manual_seed(7)
+    descend(alone, 10)
+    after = torch.get_rng_state()
+    torch.manual_seed(7)
+    with Recorder(make_problem(recorded), tmp_path, [0, 3, 10], loss_and_length) as recorder:
+        descend(recorded, 10, recorder)
+    assert recorder.run.steps() == [0, 3, 10]
+    assert torch.equal(after, torch.get_rng_state())
+    assert all(module.training for module in recorded.modules())
+    for name, value in alone.state_dict().items():
+        assert torch.equal(value, recorded.state_dict()[name]), name
+
+
+def test_a_snapshot_is_the_problem_at_the_weights_of_its_step(tmp_path):
+    model = make_model()
+    with Recorder(make_problem(model), tmp_path, 5, loss_and_length) as recorder:
+        descend(model, 10, recorder)
+    assert recorder.run.steps() == [0, 5, 10]
+    with torch.no_grad():
+        expected = cross_entropy(model.eval()(DATA[0]), DATA[1])
+    assert float(recorder.run.snapshot(10).loss) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_empty_batch_norm_statistics_are_calibrated_on_a_copy(tmp_path):
+    model = make_model()
+    with Recorder(make_problem(model), tmp_path, [0], loss_and_length) as recorder:
+        recorder.step(model, 0)
+    assert model[1].num_batches_tracked == 0
+    with torch.no_grad():
+        expected = cross_entropy(calibrated(model, [DATA]).eval()(DATA[0]), DATA[1])
+        empty = cross_entropy(model.eval()(DATA[0]), DATA[1])
+    assert float(recorder.run.snapshot(0).loss) == pytest.approx(float(expected), rel=1e-6)
+    assert abs(float(expected) - float(empty)) > 1e-3
+
+
+def test_drifts_are_measured_from_the_first_recorded_weights_also_after_a_resume(tmp_path):
+    def trained(folder, stops):
+        model = make_model()
+        torch.manual_seed(7)
+        for first, stop in stops:
+            with Recorder(make_problem(model), folder, 2, loss_and_length) as recorder:
+                descend(model, stop, recorder, first=first)
+        return recorder.run.trajectory()
+
+    whole = trained(tmp_path / "whole", [(0, 8)])
+    in_parts = trained(tmp_path / "parts", [(0, 4), (4, 8)])
+    xr.testing.assert_identical(in_parts.way.drop_vars("step"), whole.way.drop_vars("step"))
+    assert float(whole.way[0]) == 0
+    assert all(np.diff(whole.way) > 0)
+    np.testing.assert_array_equal(in_parts.reference_loss, np.full(5, whole.loss[0]))
+
+
+def test_a_measured_step_is_not_measured_again(tmp_path):
+    model, calls = make_model(), []
+
+    def count(problem):
+        calls.append(1)
+        return xr.Dataset({"calls": len(calls)})
+
+    for _ in range(2):
+        with Recorder(make_problem(model), tmp_path, [0, 1], count) as recorder:
+            assert recorder.due(0) == (len(calls) == 0)
+            recorder.step(model, 0)
+            recorder.step(model, 0)
+            recorder.step(model, 5)
+    assert recorder.run.trajectory().calls.values.tolist() == [1]
+
+
+def test_a_failing_measurement_names_its_step_and_loses_nothing_before(tmp_path):
+    model = make_model()
+
+    def fails_when_away(problem, reference):
+        if not torch.equal(problem.parameters_vector(), reference.parameters_vector()):
+            raise RuntimeError("no convergence")
+        return xr.Dataset({"loss": float(problem.loss())})
+
+    def record():
+        with Recorder(make_problem(model), tmp_path, [0, 1], fails_when_away) as recorder:
+            descend(model, 1, recorder)
+
+    with pytest.raises(RuntimeError, match="no convergence") as failure:
+        record()
+    assert "while measuring step 1" in failure.value.__notes__[0]
+    run = Run.open(tmp_path)
+    assert run.steps() == [0]
+    assert run.summary()["steps"] == [0]
+
+
+def test_scalars_are_kept_with_their_attributes(tmp_path):
+    model = make_model()
+    rate = xr.DataArray(0.1, attrs={"units": "1"})
+    with Recorder(make_problem(model), tmp_path, [0], loss_and_length) as recorder:
+        recorder.step(model, 0, scalars={"learning_rate": rate, "epoch": 3})
+    snapshot = recorder.run.snapshot(0)
+    assert (float(snapshot.learning_rate), int(snapshot.epoch)) == (0.1, 3)
+    assert snapshot.learning_rate.attrs == {"units": "1"}
+
+
+def test_a_bound_reference_and_a_measure_without_one_are_left_alone(tmp_path):
+    model = make_model()
+    problem = make_problem(model)
+    elsewhere = problem.at(torch.zeros(problem.num_params))
+    with Recorder(problem, tmp_path, [0], partial(loss_and_length, reference=elsewhere)) as bound:
+        bound.step(model, 0)
+    length = float(problem.parameters_vector().double().norm())
+    assert float(bound.run.snapshot(0).way) == pytest.approx(length, rel=1e-6)
+    assert bound.run.reference() is None
+
+
+def test_points_of_weight_space_are_recorded_too(tmp_path):
+    weights = {"w": torch.randn(4, 3, generator=torch.Generator().manual_seed(0))}
+    problem = Problem(lambda parameters, x: x @ parameters["w"], DATA, params=weights)
+    point = problem.parameters_vector()
+    with Recorder(problem, tmp_path, [0, 1], loss_and_length) as recorder:
+        recorder.step(point, 0)
+        recorder.step(point + 1, 1)
+    np.testing.assert_allclose(recorder.run.trajectory().way, [0, np.sqrt(12)], rtol=1e-6)
+
+
+def test_a_run_of_another_problem_is_refused(tmp_path):
+    Recorder(make_problem(make_model()), tmp_path, [0], loss_and_length)
+    other = Problem(make_model().eval(), (DATA[0][:9], DATA[1][:9]))
+    with pytest.raises(ValueError, match="num_examples is 30 there and 9 here"):
+        Recorder(other, tmp_path, [0], loss_and_length)
+
+
+def test_the_summary_holds_first_and_last(tmp_path):
+    model = make_model()
+    with Recorder(make_problem(model), tmp_path, 5, loss_and_length) as recorder:
+        descend(model, 10, recorder)
+    summary = recorder.run.summary()
+    trajectory = recorder.run.trajectory()
+    assert summary["steps"] == [0, 5, 10]
+    assert summary["first"]["loss"] == float(trajectory.loss[0])
+    assert summary["last"]["way"] == float(trajectory.way[-1])
+    assert summary["versions"]["torch"] == torch.__version__.split("+")[0]

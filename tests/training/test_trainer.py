@@ -1,0 +1,162 @@
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from landscope.problem import NonFiniteError
+from landscope.runs import Run
+from landscope.training import TrainConfig, train
+
+CONFIG = TrainConfig(
+    width=0.25,
+    steps=12,
+    batch_size=32,
+    num_measurements=4,
+    measure_examples=40,
+    checkpoint_every=5,
+)
+VARIANTS = {
+    "sgd": CONFIG,
+    "adam": CONFIG.model_copy(update={"optimizer": "adam", "learning_rate": 0.003}),
+    "batch_norm": CONFIG.model_copy(update={"normalization": "batch", "schedule": "cosine"}),
+    "decayed": CONFIG.model_copy(
+        update={"schedule": "step", "warmup_steps": 3, "weight_decay": 0.01, "momentum": 0.0}
+    ),
+}
+
+
+def loss_and_gradient(problem, reference=None):
+    """Stand for `measure`: quick."""
+    way = problem.parameters_vector() - reference.parameters_vector()
+    return xr.Dataset(
+        {
+            "loss": float(problem.loss()),
+            "gradient": ("parameter", problem.gradient().numpy()),
+            "way": float(way.double().norm()),
+        }
+    )
+
+
+class StoppedError(Exception):
+    pass
+
+
+def stop_at(moment):
+    def progress(step, num_steps, doing):
+        if (step, doing) == moment:
+            raise StoppedError
+
+    return progress
+
+
+def weights(run):
+    return {
+        name: value
+        for name, value in run.latest_checkpoint().tensors.items()
+        if name.startswith("model.")
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    runs = {}
+
+    def uninterrupted(variant):
+        if variant not in runs:
+            folder = tmp_path_factory.mktemp("whole") / variant
+            runs[variant] = train(VARIANTS[variant], folder, measure=loss_and_gradient)
+        return runs[variant]
+
+    return uninterrupted
+
+
+def test_a_run_measures_start_end_and_log_spaced_between(whole):
+    run = whole("sgd")
+    assert run.steps() == [0, 2, 5, 12]
+    trajectory = run.trajectory()
+    for name in ("learning_rate", "train_loss", "test_loss", "test_accuracy"):
+        assert np.isfinite(trajectory[name]).all()
+        assert trajectory[name].attrs.keys() >= {"long_name", "units", "definition"}
+    assert trajectory.loss[-1] < trajectory.loss[0]
+    assert run.config == CONFIG.identity()
+    assert run.summary()["last"]["test_accuracy"] == float(trajectory.test_accuracy[-1])
+    assert run.latest_checkpoint().step == 12
+
+
+@pytest.mark.parametrize("variant", list(VARIANTS))
+@pytest.mark.parametrize(
+    "moment", [(1, "training"), (5, "measuring"), (8, "training"), (12, "measuring")]
+)
+def test_a_stopped_run_goes_on_bit_identically(tmp_path, whole, variant, moment):
+    config = VARIANTS[variant]
+    with pytest.raises(StoppedError):
+        train(config, tmp_path, stop_at(moment), measure=loss_and_gradient)
+    torch.manual_seed(99)  # the global random state has no say
+    resumed = train(config, tmp_path, measure=loss_and_gradient)
+    expected = whole(variant)
+    xr.testing.assert_identical(resumed.trajectory(), expected.trajectory())
+    ours, theirs = weights(resumed), weights(expected)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_run_goes_on_from_its_last_checkpoint_rather_than_from_the_start(tmp_path):
+    with pytest.raises(StoppedError):
+        train(CONFIG, tmp_path, stop_at((11, "training")), measure=loss_and_gradient)
+    steps = []
+    train(CONFIG, tmp_path, lambda step, *_: steps.append(step), measure=loss_and_gradient)
+    assert steps == [10, 11, 12]
+
+
+def test_a_finished_run_is_left_as_it_is(tmp_path):
+    train(CONFIG, tmp_path, measure=loss_and_gradient)
+    before = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*0*.*")}
+
+    def refuse(problem):
+        raise AssertionError("measured again")
+
+    train(CONFIG, tmp_path, measure=refuse)
+    assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*0*.*")} == before
+
+
+def test_a_snapshot_that_was_lost_is_measured_again(tmp_path, whole):
+    run = train(CONFIG, tmp_path, measure=loss_and_gradient)
+    (run.path / "snapshots" / "00000002.nc").unlink()
+    again = train(CONFIG, tmp_path, measure=loss_and_gradient)
+    xr.testing.assert_identical(again.trajectory(), whole("sgd").trajectory())
+
+
+def test_another_configuration_is_refused_and_another_place_is_not(tmp_path):
+    train(CONFIG, tmp_path, measure=loss_and_gradient)
+    with pytest.raises(ValueError, match=r"learning_rate is 0\.05 there and 0\.1 here"):
+        train(CONFIG.model_copy(update={"learning_rate": 0.1}), tmp_path)
+    elsewhere = CONFIG.model_copy(update={"data_root": tmp_path})
+    train(elsewhere, tmp_path, measure=loss_and_gradient)
+
+
+def test_divergence_names_its_step_and_keeps_what_was_measured(tmp_path):
+    config = CONFIG.model_copy(update={"learning_rate": 1e20, "momentum": 0.0})
+    with pytest.raises(NonFiniteError, match=r"loss is (nan|inf) at step \d+, .*has diverged"):
+        train(config, tmp_path, measure=loss_and_gradient)
+    assert Run.open(tmp_path).steps()[0] == 0
+
+
+def test_a_failing_measurement_can_be_made_up_for(tmp_path, whole):
+    def fails_late(problem, reference):
+        if float(problem.loss()) < float(whole("sgd").snapshot(2).loss):
+            raise RuntimeError("no convergence")
+        return loss_and_gradient(problem, reference)
+
+    with pytest.raises(RuntimeError, match="no convergence"):
+        train(CONFIG, tmp_path, measure=fails_late)
+    assert Run.open(tmp_path).steps() == [0, 2]
+    repaired = train(CONFIG, tmp_path, measure=loss_and_gradient)
+    xr.testing.assert_identical(repaired.trajectory(), whole("sgd").trajectory())
+
+
+def test_batch_norm_statistics_are_never_empty(whole):
+    assert all(
+        value > 0
+        for name, value in weights(whole("batch_norm")).items()
+        if name.endswith("num_batches_tracked")
+    )
