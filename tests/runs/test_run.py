@@ -22,7 +22,9 @@ def test_what_is_written_is_read_back_by_another_opening(run):
     assert again.config == {"seed": 0, "measure": {"num_eigenvalues": 5}}
     assert again.summary() == {"loss": {"first": 1.5, "last": 0.5}}
     assert again.snapshot(10).step == 10
-    np.testing.assert_array_equal(again.trajectory().loss.sel(step=[2, 10]), [1.5, 0.5])
+    trajectory = again.trajectory()
+    np.testing.assert_array_equal(trajectory.loss.sel(step=[2, 10]), [1.5, 0.5])
+    assert trajectory.step.attrs == {"long_name": "updates made so far", "units": "1"}
 
 
 def test_the_same_configuration_opens_and_another_is_refused(run):

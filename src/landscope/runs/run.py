@@ -123,7 +123,8 @@ class Run:
         FileExistsError
             If `step` has a snapshot: snapshots are never overwritten.
         """
-        write_snapshot(self._snapshot_file(step), dataset.assign_coords(step=step))
+        coordinate = ((), step, {"long_name": "updates made so far", "units": "1"})
+        write_snapshot(self._snapshot_file(step), dataset.assign_coords(step=coordinate))
 
     def snapshot(self, step: int) -> xr.Dataset:
         """Read what was measured at `step`.
