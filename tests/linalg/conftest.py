@@ -1,0 +1,39 @@
+import pytest
+import torch
+
+
+class MatrixOperator:
+    """The least that linalg asks of an operator, around a dense matrix; counts its products."""
+
+    def __init__(self, matrix):
+        self.matrix = matrix
+        self.shape, self.dtype, self.device = tuple(matrix.shape), matrix.dtype, matrix.device
+        self.num_products = 0
+
+    def __matmul__(self, vectors):
+        self.num_products += 1 if vectors.ndim == 1 else vectors.shape[1]
+        return self.matrix @ vectors
+
+
+def symmetric_matrix(eigenvalues, seed=0):
+    """A float64 matrix with these eigenvalues and random eigenvectors."""
+    values = torch.as_tensor(eigenvalues, dtype=torch.float64)
+    gaussian = torch.randn(
+        len(values), len(values), generator=torch.Generator().manual_seed(seed), dtype=values.dtype
+    )
+    rotation = torch.linalg.qr(gaussian).Q
+    matrix = rotation * values @ rotation.T
+    return (matrix + matrix.T) / 2
+
+
+@pytest.fixture(name="operator_with")
+def _operator_with():
+    def build(eigenvalues, seed=0, dtype=torch.float64):
+        return MatrixOperator(symmetric_matrix(eigenvalues, seed).to(dtype))
+
+    return build
+
+
+@pytest.fixture(name="operator_of")
+def _operator_of():
+    return MatrixOperator
