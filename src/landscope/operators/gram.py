@@ -1,6 +1,6 @@
 """The Gram matrix A Aᵀ of the Gauss–Newton matrix, and through it G's exact spectrum."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Float
@@ -9,7 +9,6 @@ from torch import Tensor
 from landscope.problem import Problem
 from landscope.problem.losses import hessian_factor
 from landscope.products import jacobian_rows
-from landscope.products.jacobian_rows import CHUNK_BYTES
 
 
 def gram_spectrum(problem: Problem) -> Float[Tensor, " r"]:
@@ -40,41 +39,51 @@ def gram_spectrum(problem: Problem) -> Float[Tensor, " r"]:
     >>> len(ls.gram_spectrum(problem))
     2
     """
-    small = _gram(problem) if _num_rows(problem) <= problem.num_params else _weight_space(problem)
+    num_rows = problem.num_examples * problem.num_classes
+    if num_rows <= problem.num_params:
+        small = gram_matrix(lambda: factor_rows(problem), num_rows)
+    else:
+        small = torch.zeros(problem.num_params, problem.num_params, dtype=torch.float64)
+        for rows in factor_rows(problem):
+            small += (rows.T @ rows).cpu()
     values = torch.linalg.eigvalsh(small).flip(0)
     rounding = torch.finfo(problem.dtype).eps * len(values) * values[:1].abs()
     return values[values > rounding].cpu()
 
 
-def _num_rows(problem: Problem) -> int:
-    return problem.num_examples * problem.num_classes
+def gram_matrix(
+    rows: Callable[[], Iterator[Float[Tensor, "r D"]]], num_rows: int
+) -> Float[Tensor, "n n"]:
+    """Inner products of rows that come in chunks, in float64.
 
+    Chunks are recomputed for each pair, so that no more than two are held at a time.
 
-def _gram(problem: Problem) -> Float[Tensor, "NC NC"]:
-    """A Aᵀ by pairs of chunks; chunks are recomputed unless all of A fits in one."""
-    gram = torch.zeros((_num_rows(problem),) * 2, dtype=torch.float64, device=problem.device)
+    Parameters
+    ----------
+    rows : callable
+        Gives a fresh iterator over the chunks of rows, each of shape (r, D).
+    num_rows : int
+        n, the number of rows in all chunks.
+    """
+    gram: Tensor | None = None
     start = 0
-    for i, left in enumerate(factor_rows(problem)):
+    for i, left in enumerate(rows()):
+        left = left.double()
+        if gram is None:
+            gram = left.new_empty(num_rows, num_rows)
         stop = start + len(left)
         gram[start:stop, start:stop] = left @ left.T
         column = 0
-        if stop < len(gram):
-            for j, right in enumerate(factor_rows(problem)):
-                end = column + len(right)
-                if j > i:
-                    gram[start:stop, column:end] = left @ right.T
-                    gram[column:end, start:stop] = gram[start:stop, column:end].T
-                column = end
+        for j, right in enumerate(rows() if stop < num_rows else ()):
+            end = column + len(right)
+            if j > i:
+                block = left @ right.double().T
+                gram[start:stop, column:end] = block
+                gram[column:end, start:stop] = block.T
+            column = end
         start = stop
+    assert gram is not None, "a problem has at least one row"
     return gram
-
-
-def _weight_space(problem: Problem) -> Float[Tensor, "D D"]:
-    """AᵀA, accumulated over chunks."""
-    G = torch.zeros((problem.num_params,) * 2, dtype=torch.float64, device=problem.device)
-    for rows in factor_rows(problem):
-        G += (rows.T @ rows).double()
-    return G
 
 
 def factor_rows(problem: Problem) -> Iterator[Float[Tensor, "TC D"]]:
@@ -87,7 +96,7 @@ def factor_rows(problem: Problem) -> Iterator[Float[Tensor, "TC D"]]:
     """
     start = 0
     targets, logits = problem.targets(), problem.logits()
-    for rows in jacobian_rows(problem, CHUNK_BYTES):
+    for rows in jacobian_rows(problem):
         terms = slice(start, start + len(rows))
         S = hessian_factor(problem.loss_terms, logits[terms].double(), targets[terms])
         yield (S.mT @ rows.double()).flatten(0, 1) / problem.normalizer**0.5

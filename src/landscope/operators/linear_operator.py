@@ -72,6 +72,20 @@ class LinearOperator(ABC):
             return v.new_empty(self.shape[0], 0)
         return torch.stack([self.matvec(column) for column in v.T], dim=1)
 
+    def __sub__(self, other: "LinearOperator") -> "LinearOperator":
+        """The difference of two operators of the same shape.
+
+        Raises
+        ------
+        ValueError
+            For an operator of another shape.
+        """
+        if self.shape != other.shape:
+            raise ValueError(
+                f"other has shape {other.shape}; it must be the operator's {self.shape}"
+            )
+        return Difference(self, other)
+
     @property
     def T(self) -> "LinearOperator":
         """The transpose."""
@@ -140,3 +154,26 @@ class Transpose(LinearOperator):
     def to_dense(self) -> Float[Tensor, "m n"]:
         """The transposed matrix."""
         return self._operator.to_dense().T
+
+
+class Difference(LinearOperator):
+    """A − B, by one product with each.
+
+    Parameters
+    ----------
+    minuend, subtrahend : LinearOperator
+        A and B, of the same shape.
+    """
+
+    def __init__(self, minuend: LinearOperator, subtrahend: LinearOperator) -> None:
+        super().__init__(minuend.shape, minuend.dtype, minuend.device)
+        self._minuend, self._subtrahend = minuend, subtrahend
+        self.symmetric = minuend.symmetric and subtrahend.symmetric
+
+    def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
+        """A v − B v."""
+        return self._minuend.matvec(v) - self._subtrahend.matvec(v)
+
+    def rmatvec(self, u: Float[Tensor, " m"]) -> Float[Tensor, " n"]:
+        """Aᵀ u − Bᵀ u."""
+        return self._minuend.rmatvec(u) - self._subtrahend.rmatvec(u)

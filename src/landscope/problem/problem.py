@@ -97,7 +97,7 @@ class Problem:
         weight_decay: float = 0.0,
     ) -> None:
         if not 0 <= weight_decay < float("inf"):
-            raise ValueError(f"weight_decay is {weight_decay}; it must be a finite number, at least 0")
+            raise ValueError(f"weight_decay is {weight_decay}; it must be finite and at least 0")
         self.weight_decay = float(weight_decay)
         self.loss_terms = resolve_loss(loss)
 

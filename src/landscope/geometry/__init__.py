@@ -1,0 +1,28 @@
+"""The paper's measurements at one point of weight space, one property per file."""
+
+from landscope.geometry.class_probabilities import ClassProbabilities, class_probabilities
+from landscope.geometry.curvature import Curvature, curvature
+from landscope.geometry.gradient_overlap import GradientOverlap, gradient_overlap
+from landscope.geometry.hessian_split import HessianSplit, hessian_split
+from landscope.geometry.logit_clustering import LogitClustering, logit_clustering
+from landscope.geometry.measure import measure
+from landscope.geometry.outliers import Outliers, find_outliers
+from landscope.geometry.tangent_kernel import TangentKernelSpectrum, tangent_kernel
+
+__all__ = [
+    "ClassProbabilities",
+    "Curvature",
+    "GradientOverlap",
+    "HessianSplit",
+    "LogitClustering",
+    "Outliers",
+    "TangentKernelSpectrum",
+    "class_probabilities",
+    "curvature",
+    "find_outliers",
+    "gradient_overlap",
+    "hessian_split",
+    "logit_clustering",
+    "measure",
+    "tangent_kernel",
+]

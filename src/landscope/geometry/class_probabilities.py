@@ -1,0 +1,103 @@
+"""How far the class probabilities have frozen: σ_z, entropy, participation."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from landscope.geometry.class_labels import class_labels
+from landscope.linalg import Estimate
+from landscope.problem import Problem
+
+FROZEN_ABOVE = 0.99
+"""An example counts as frozen when its largest probability exceeds this."""
+
+
+@dataclass(frozen=True)
+class ClassProbabilities:
+    """Logits and probabilities, with standard errors over the examples.
+
+    Attributes
+    ----------
+    sigma_z : Estimate
+        σ_z, with σ_z² the mean over examples of the variance of z^μ over classes (with 1/(C−1)).
+    entropy : Estimate
+        Mean of −Σ_k p_k ln p_k, in nats: ln C at the centre of the simplex, 0 at a corner.
+    participation : Estimate
+        Mean of Y = Σ_k p_k²: 1/C at the centre, 1 at a corner.
+    frozen_fraction : Estimate
+        Share of examples whose largest probability exceeds 0.99.
+    accuracy : Estimate
+        Share of examples whose largest logit is that of the true class.
+    probabilities : Tensor, shape (N, C)
+        p^μ = softmax(z^μ).
+    """
+
+    sigma_z: Estimate
+    entropy: Estimate
+    participation: Estimate
+    frozen_fraction: Estimate
+    accuracy: Estimate
+    probabilities: Float64[Tensor, "N C"]
+
+
+def class_probabilities(problem: Problem) -> ClassProbabilities:
+    """Measure the spread of the logits and the freezing of the probabilities.
+
+    Parameters
+    ----------
+    problem : Problem
+        With class labels and at least two logits.
+
+    Returns
+    -------
+    ClassProbabilities
+        Means over examples. Their standard errors are those of the examples as a sample of the
+        data distribution (Student t with N − 1 degrees of freedom).
+
+    Raises
+    ------
+    ValueError
+        With a single logit, or without class labels.
+
+    Notes
+    -----
+    Freezing is that of the random energy model: for i.i.d. logits and C → ∞ it sets in at
+    σ_z* = √(2 ln C). Fort & Ganguli 2019, arXiv:1910.05929, Figs. 3 and 4.
+
+    Examples
+    --------
+    >>> import torch, landscope as ls
+    >>> model = torch.nn.Linear(2, 2, bias=False)
+    >>> _ = torch.nn.init.zeros_(model.weight)
+    >>> problem = ls.Problem(model, (torch.ones(3, 2), torch.tensor([0, 1, 0])))
+    >>> float(ls.class_probabilities(problem).participation)
+    0.5
+    """
+    if problem.num_classes < 2:
+        raise ValueError(
+            f"problem has {problem.num_classes} logit; class probabilities need at least two"
+        )
+    z = problem.logits().double()
+    p = z.softmax(1)
+    variance = mean_over_examples(z.var(1))
+    sigma_z = float(variance) ** 0.5
+    correct = z.argmax(1) == class_labels(problem)
+    return ClassProbabilities(
+        sigma_z=Estimate(
+            sigma_z, variance.stderr / (2 * sigma_z) if sigma_z else 0.0, variance.dof
+        ),
+        entropy=mean_over_examples(torch.special.entr(p).sum(1)),
+        participation=mean_over_examples(p.square().sum(1)),
+        frozen_fraction=mean_over_examples((p.amax(1) > FROZEN_ABOVE).double()),
+        accuracy=mean_over_examples(correct.double()),
+        probabilities=p,
+    )
+
+
+def mean_over_examples(x: Float64[Tensor, " N"]) -> Estimate:
+    """Mean with its standard error over the examples; NaN for a single one."""
+    n = len(x)
+    stderr = float(x.std()) / n**0.5 if n > 1 else float("nan")
+    return Estimate(float(x.mean()), stderr, max(n - 1, 1))

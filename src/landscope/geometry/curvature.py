@@ -1,0 +1,155 @@
+"""The curvature at one point: top eigenvalues, trace, norm, outliers, negative end."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from landscope.geometry.outliers import find_outliers
+from landscope.linalg import Estimate, eigsh, frobenius_norm, trace
+from landscope.operators import GaussNewton, Hessian, LinearOperator
+from landscope.problem import Problem
+
+OPERATORS: dict[str, Callable[[Problem], LinearOperator]] = {
+    "hessian": Hessian,
+    "gauss_newton": GaussNewton,
+}
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """Curvature of the Hessian or the Gauss–Newton matrix, in units of loss per weight².
+
+    Attributes
+    ----------
+    eigenvalues : Tensor, shape (k,)
+        The largest, descending.
+    vectors : Tensor, shape (D, k)
+        Their eigenvectors.
+    residuals : Tensor, shape (k,)
+        ‖Av − λv‖: an eigenvalue lies within this distance of each λ.
+    converged : bool
+        Whether every residual met the tolerance.
+    trace : Estimate
+        Sum of all eigenvalues.
+    frobenius_norm : Estimate
+        Root of the sum of their squares.
+    trace_over_norm : Estimate
+        Tr/‖·‖_F, dimensionless; √D for the identity, small or negative far from convexity.
+    num_outliers : int
+        Eigenvalues that stand clear of the bulk (see `landscope.geometry.outliers`).
+    bulk_edge : float
+        Fitted right edge of the bulk; NaN with too few eigenvalues to fit it.
+    min_eigenvalue : float
+        The most negative eigenvalue; NaN for a positive semi-definite operator.
+    num_products : int
+        Operator–vector products that all of this took.
+    """
+
+    eigenvalues: Float64[Tensor, " k"]
+    vectors: Float[Tensor, "D k"]
+    residuals: Float64[Tensor, " k"]
+    converged: bool
+    trace: Estimate
+    frobenius_norm: Estimate
+    trace_over_norm: Estimate
+    num_outliers: int
+    bulk_edge: float
+    min_eigenvalue: float
+    num_products: int
+
+
+def curvature(
+    problem: Problem,
+    k: int | None = None,
+    operator: str | LinearOperator = "hessian",
+    *,
+    tol: float = 1e-4,
+    seed: int = 0,
+) -> Curvature:
+    """Measure the curvature at one point of weight space.
+
+    Parameters
+    ----------
+    problem : Problem
+        The model, loss and data at one point of weight space.
+    k : int, optional
+        Number of top eigenvalues; by default 2C, at least C + 10, so that the bulk below the
+        outliers is seen.
+    operator : {"hessian", "gauss_newton"} or operator
+        What is measured; an operator of this problem saves building it again.
+    tol : float
+        Residuals are at most tol·|λ|max.
+    seed : int
+        Of start vectors and probes.
+
+    Returns
+    -------
+    Curvature
+        Eigenvalues with residuals, estimates with standard errors.
+
+    Raises
+    ------
+    ValueError
+        For an unknown operator, or k outside 1 to D.
+
+    Examples
+    --------
+    >>> import torch, landscope as ls
+    >>> problem = ls.Problem(torch.nn.Linear(3, 2), (torch.eye(3), torch.tensor([0, 1, 0])))
+    >>> measured = ls.curvature(problem, k=3)
+    >>> bool(measured.eigenvalues[0] > 0), measured.converged
+    (True, True)
+    """
+    A = resolve_operator(problem, operator)
+    k = default_num_eigenvalues(problem) if k is None else k
+    top = eigsh(A, k, which="LA", tol=tol, seed=seed)
+    bottom = None if A.psd else eigsh(A, 1, which="SA", tol=tol, seed=seed)
+    total = trace(A, seed=seed)
+    norm = frobenius_norm(A, seed=seed)
+    outliers = find_outliers(top.values.numpy())
+    return Curvature(
+        eigenvalues=top.values,
+        vectors=top.vectors,
+        residuals=top.residuals,
+        converged=top.converged and (bottom is None or bottom.converged),
+        trace=total,
+        frobenius_norm=norm,
+        trace_over_norm=ratio(total, norm),
+        num_outliers=outliers.count,
+        bulk_edge=outliers.bulk_edge,
+        min_eigenvalue=float("nan") if bottom is None else float(bottom.values[0]),
+        num_products=sum(
+            part.num_products for part in (top, bottom, total, norm) if part is not None
+        ),
+    )
+
+
+def resolve_operator(problem: Problem, operator: str | LinearOperator) -> LinearOperator:
+    """The operator behind the ``operator`` argument of the measurements.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    """
+    if isinstance(operator, LinearOperator):
+        return operator
+    if operator not in OPERATORS:
+        raise ValueError(f"operator is {operator!r}; accepted are {sorted(OPERATORS)}")
+    return OPERATORS[operator](problem)
+
+
+def default_num_eigenvalues(problem: Problem) -> int:
+    """2C, at least C + 10, at most D: enough to see the bulk below C outliers."""
+    return min(max(2 * problem.num_classes, problem.num_classes + 10), problem.num_params)
+
+
+def ratio(a: Estimate, b: Estimate) -> Estimate:
+    """a/b, with the errors of independent a and b propagated to first order."""
+    if float(b) == 0:
+        return Estimate(float("nan"), float("nan"))
+    value = float(a) / float(b)
+    stderr = ((a.stderr / float(b)) ** 2 + (value * b.stderr / float(b)) ** 2) ** 0.5
+    return Estimate(value, stderr, min(a.dof, b.dof))

@@ -1,0 +1,166 @@
+"""How the logit gradients J_k^μ cluster: q_SLSC, q_SL, q_DL, and their centroids c_k."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from landscope.geometry.class_labels import class_labels
+from landscope.problem import Problem
+from landscope.products import jacobian_rows
+
+
+@dataclass(frozen=True)
+class LogitClustering:
+    """Mean cosines between logit gradients, exact for the given examples.
+
+    Attributes
+    ----------
+    q_slsc : float
+        Same logit, same class: mean over k of the mean of cos(μ,k;ν,k) over pairs μ≠ν that both
+        have true class k. Classes with fewer than two examples drop out.
+    q_sl : float
+        Same logit: mean over k of the mean of cos(μ,k;ν,k) over all pairs μ≠ν.
+    q_dl : float
+        Different logits: mean over k≠l of the mean of cos(μ,k;ν,l) over pairs μ≠ν.
+    q_dl_abs : float
+        Mean over k≠l of the magnitude of the mean cosine: the signed mean can cancel.
+    table : Tensor, shape (C, C, C, C)
+        Mean cosine between logit k on class a and logit l on class b, indexed [k, a, l, b]; NaN
+        where there is no pair.
+    norms : Tensor, shape (N, C)
+        ‖J_k^μ‖, in logits per weight.
+    centroids : Tensor, shape (C, D)
+        c_k, the mean logit gradients.
+    centroids_gram : Tensor, shape (C, C)
+        c_k·c_l.
+    class_centroids_gram : Tensor, shape (C, C, C, C)
+        c_{k,a}·c_{l,b} of the class-conditional means, indexed [k, a, l, b]; NaN for empty classes.
+    sigma_c, sigma_e : float
+        σ_c and σ_E of J_k^μ = c_k + E_k^μ with ‖c_k‖² ≈ σ_c² and ‖E_k^μ‖² ≈ σ_E², debiased.
+    class_counts : Tensor, shape (C,)
+        Examples of each class.
+    num_classes_counted : int
+        Classes that entered q_slsc.
+    num_dead : int
+        Logit gradients of length zero. Their cosine is undefined, and they are left out of every
+        mean cosine; the centroids count them.
+    """
+
+    q_slsc: float
+    q_sl: float
+    q_dl: float
+    q_dl_abs: float
+    table: Float64[Tensor, "C C C C"]
+    norms: Float64[Tensor, "N C"]
+    centroids: Float64[Tensor, "C D"]
+    centroids_gram: Float64[Tensor, "C C"]
+    class_centroids_gram: Float64[Tensor, "C C C C"]
+    sigma_c: float
+    sigma_e: float
+    class_counts: Int64[Tensor, " C"]
+    num_classes_counted: int
+    num_dead: int
+
+
+def logit_clustering(problem: Problem) -> LogitClustering:
+    """Measure how the gradients of the logits cluster by logit and by class.
+
+    Parameters
+    ----------
+    problem : Problem
+        With class labels; at least two examples.
+
+    Returns
+    -------
+    LogitClustering
+        Cosines, norms, centroids; all exact for the given examples.
+
+    Raises
+    ------
+    ValueError
+        With fewer than two examples or classes, or without class labels.
+
+    Notes
+    -----
+    With u = J/‖J‖, Σ_{μ≠ν} u_k^μ·u_l^ν = (Σ_μ u_k^μ)·(Σ_ν u_l^ν) − Σ_μ u_k^μ·u_l^μ, so that class
+    sums and same-example products suffice: the rows are visited once, in chunks, and memory does
+    not grow with N. Fort & Ganguli 2019, arXiv:1910.05929, Figs. 1 and 2; the table by class
+    follows Papyan 2019, arXiv:1901.08244.
+
+    Examples
+    --------
+    >>> import torch, landscope as ls
+    >>> data = torch.ones(4, 2), torch.arange(4) % 2
+    >>> problem = ls.Problem(torch.nn.Linear(2, 2, bias=False), data)
+    >>> clustering = ls.logit_clustering(problem)
+    >>> round(clustering.q_slsc, 6), round(clustering.q_sl, 6), clustering.q_dl
+    (1.0, 1.0, 0.0)
+    """
+    N, C, D = problem.num_examples, problem.num_classes, problem.num_params
+    if N < 2 or C < 2:
+        raise ValueError(
+            f"problem has {N} examples and {C} logits; clustering needs at least two of each"
+        )
+    classes = one_hot(class_labels(problem), C).double()
+
+    unit_sums = classes.new_zeros(C, C, D)  # [k, a]: Σ_{μ∈a} u_k^μ
+    sums = classes.new_zeros(C, C, D)  # [k, a]: Σ_{μ∈a} J_k^μ
+    same_example = classes.new_zeros(C, C, C)  # [k, l, a]: Σ_{μ∈a} u_k^μ·u_l^μ
+    norms = classes.new_empty(N, C)
+    start = 0
+    for rows in jacobian_rows(problem):
+        J = rows.double()
+        terms = slice(start, start + len(J))
+        in_class = classes[terms]
+        norms[terms] = J.norm(dim=2)
+        sums += torch.einsum("ta,tkd->kad", in_class, J)
+        u = J.div_(norms[terms].clamp_min(torch.finfo(torch.float64).tiny)[:, :, None])
+        unit_sums += torch.einsum("ta,tkd->kad", in_class, u)
+        same_example += torch.einsum("ta,tkl->kla", in_class, u @ u.mT)
+        start += len(J)
+
+    alive = (norms > 0).double()
+    cosines = torch.einsum("kad,lbd->kalb", unit_sums, unit_sums)
+    alive_counts = torch.einsum("ta,tk->ka", classes, alive)
+    pairs = torch.einsum("ka,lb->kalb", alive_counts, alive_counts)
+    for a in range(C):  # the same example is no pair with itself
+        cosines[:, a, :, a] -= same_example[:, :, a]
+        pairs[:, a, :, a] -= torch.einsum("t,tk,tl->kl", classes[:, a], alive, alive)
+
+    table = _mean(cosines, pairs)
+    by_logit = _mean(cosines.sum((1, 3)), pairs.sum((1, 3)))  # q_kl
+    same_class = torch.stack([table[k, k, k, k] for k in range(C)])
+    different = by_logit[~torch.eye(C, dtype=torch.bool, device=by_logit.device)]
+
+    counts = classes.sum(0)
+    centroids = sums.sum(1) / N
+    centroid_norms = centroids.square().sum(1)
+    sigma_e2 = float((norms.square().mean() - centroid_norms.mean()) * N / (N - 1))
+    sigma_c2 = float(centroid_norms.mean()) - sigma_e2 / N
+    return LogitClustering(
+        q_slsc=float(same_class.nanmean()),
+        q_sl=float(by_logit.diagonal().nanmean()),
+        q_dl=float(different.nanmean()),
+        q_dl_abs=float(different.abs().nanmean()),
+        table=table,
+        norms=norms,
+        centroids=centroids,
+        centroids_gram=centroids @ centroids.T,
+        class_centroids_gram=_mean(
+            torch.einsum("kad,lbd->kalb", sums, sums),
+            torch.einsum("a,b->ab", counts, counts)[None, :, None, :].expand(C, C, C, C),
+        ),
+        sigma_c=max(sigma_c2, 0.0) ** 0.5,
+        sigma_e=max(sigma_e2, 0.0) ** 0.5,
+        class_counts=counts.long(),
+        num_classes_counted=int(same_class.isfinite().sum()),
+        num_dead=int((norms == 0).sum()),
+    )
+
+
+def _mean(total: Float64[Tensor, "*n"], count: Float64[Tensor, "*n"]) -> Float64[Tensor, "*n"]:
+    """Total over count; NaN where nothing was counted."""
+    return torch.where(count > 0, total / count.clamp_min(1), torch.nan)

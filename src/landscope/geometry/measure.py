@@ -1,0 +1,247 @@
+"""All measurements at one point of weight space, as one labelled data set."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from landscope.geometry.class_labels import class_labels
+from landscope.geometry.class_probabilities import class_probabilities
+from landscope.geometry.curvature import (
+    Curvature,
+    curvature,
+    default_num_eigenvalues,
+    resolve_operator,
+)
+from landscope.geometry.definitions import DEFINITIONS, PAPER
+from landscope.geometry.gradient_overlap import overlap
+from landscope.geometry.hessian_split import split
+from landscope.geometry.logit_clustering import logit_clustering
+from landscope.geometry.tangent_kernel import tangent_kernel
+from landscope.linalg import Estimate, spectral_density
+from landscope.operators import LinearOperator
+from landscope.problem import NonFiniteError, Problem
+
+Values = dict[str, Any]
+
+
+def measure(
+    problem: Problem,
+    *,
+    num_eigenvalues: int | None = None,
+    num_probes: int = 8,
+    num_steps: int = 60,
+    reference: Problem | None = None,
+    tol: float = 1e-4,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Measure the local geometry at one point of weight space, all of it.
+
+    Parameters
+    ----------
+    problem : Problem
+        The model, loss and data at one point of weight space.
+    num_eigenvalues : int, optional
+        Top eigenvalues of each operator; by default 2C, at least C + 10.
+    num_probes, num_steps : int
+        Random vectors, and Lanczos steps on each, of the spectral densities.
+    reference : Problem, optional
+        The same problem at other weights, against which the tangent kernel's drift is taken.
+    tol : float
+        Residuals of eigenpairs are at most tol·|λ|max.
+    seed : int
+        Of all random vectors.
+
+    Returns
+    -------
+    xarray.Dataset
+        Every variable carries ``long_name``, ``units``, ``definition`` and ``source``; an estimate
+        X has its standard error beside it as ``X_stderr``. A part that cannot be measured (no
+        class labels, a derivative that is not finite) is left out with a warning, and named in the
+        attribute ``failures``: what was measured is never lost.
+
+    Raises
+    ------
+    ValueError
+        When the loss itself is not finite.
+
+    See Also
+    --------
+    curvature, gradient_overlap, hessian_split, logit_clustering, class_probabilities,
+    tangent_kernel : the parts, with their formulas.
+
+    Examples
+    --------
+    >>> import torch, landscope as ls
+    >>> _ = torch.manual_seed(0)
+    >>> problem = ls.Problem(torch.nn.Linear(4, 3), (torch.randn(30, 4), torch.arange(30) % 3))
+    >>> snapshot = ls.measure(problem)
+    >>> snapshot.hessian_eigenvalues.dims, snapshot.hessian_eigenvalues.units
+    (('rank',), 'loss/weight²')
+    """
+    loss = float(problem.loss())
+    if not np.isfinite(loss):
+        raise NonFiniteError(f"the loss is {loss}; there is no geometry to measure at this point")
+    k = default_num_eigenvalues(problem) if num_eigenvalues is None else num_eigenvalues
+
+    @cache
+    def curved(name: str) -> tuple[LinearOperator, Curvature]:
+        A = resolve_operator(problem, name)
+        return A, curvature(problem, k, A, tol=tol, seed=seed)
+
+    parts: dict[str, Callable[[], Values]] = {
+        "probabilities": lambda: _probabilities(problem),
+        "clustering": lambda: _clustering(problem),
+        "hessian": lambda: _curvature(problem, "hessian", *curved("hessian")),
+        "gauss_newton": lambda: _curvature(problem, "gauss_newton", *curved("gauss_newton")),
+        "hessian_split": lambda: _split(
+            problem, curved("hessian")[1], *curved("gauss_newton"), tol, seed
+        ),
+        "hessian_density": lambda: _density(
+            "hessian", curved("hessian")[0], num_probes, num_steps, seed
+        ),
+        "gauss_newton_density": lambda: _density(
+            "gauss_newton", curved("gauss_newton")[0], num_probes, num_steps, seed
+        ),
+        "tangent_kernel": lambda: _tangent_kernel(problem, reference, tol, seed),
+    }
+    values: Values = {
+        "loss": loss,
+        "weight_norm": float(problem.parameters_vector().double().norm()),
+        "num_examples": problem.num_examples,
+        "num_params": problem.num_params,
+        "num_classes": problem.num_classes,
+    }
+    failures = []
+    for name, part in parts.items():
+        try:
+            values |= part()
+        except (ValueError, RuntimeError) as failure:
+            failures.append(f"{name}: {failure}")
+            warnings.warn(f"measure leaves out {name}: {failure}", stacklevel=2)
+    return xr.Dataset(
+        dict(_variables(values)),
+        attrs={
+            "title": "Local geometry of a neural loss landscape",
+            "source": PAPER,
+            "landscope_version": version("landscope"),
+            "torch_version": torch.__version__,
+            "seed": seed,
+            "failures": "; ".join(failures),
+        },
+    )
+
+
+def _probabilities(problem: Problem) -> Values:
+    measured = class_probabilities(problem)
+    return {
+        "accuracy": float(measured.accuracy),
+        "sigma_z": measured.sigma_z,
+        "entropy": measured.entropy,
+        "participation": measured.participation,
+        "frozen_fraction": measured.frozen_fraction,
+        "probabilities": measured.probabilities,
+        "targets": class_labels(problem),
+    }
+
+
+def _clustering(problem: Problem) -> Values:
+    measured = logit_clustering(problem)
+    return {
+        "q_slsc": measured.q_slsc,
+        "q_sl": measured.q_sl,
+        "q_dl": measured.q_dl,
+        "q_dl_abs": measured.q_dl_abs,
+        "sigma_c": measured.sigma_c,
+        "sigma_e": measured.sigma_e,
+        "logit_gradient_norm": float(measured.norms.mean()),
+        "logit_gradient_norm_std": float(measured.norms.std()),
+        "clustering_table": measured.table,
+        "centroids_gram": measured.centroids_gram,
+    }
+
+
+def _curvature(problem: Problem, name: str, A: LinearOperator, measured: Curvature) -> Values:
+    gradient = overlap(problem.gradient(), measured.eigenvalues, measured.vectors)
+    values = {
+        f"{name}_eigenvalues": measured.eigenvalues,
+        f"{name}_residuals": measured.residuals,
+        f"{name}_trace": measured.trace,
+        f"{name}_frobenius_norm": measured.frobenius_norm,
+        f"{name}_trace_over_norm": measured.trace_over_norm,
+        f"{name}_num_outliers": measured.num_outliers,
+        f"{name}_bulk_edge": measured.bulk_edge,
+        f"{name}_gradient_cosines": gradient.cosines,
+        f"{name}_gradient_power": gradient.power,
+        "gradient_norm": gradient.gradient_norm,
+    }
+    if not A.psd:
+        values[f"{name}_min_eigenvalue"] = measured.min_eigenvalue
+    return values
+
+
+def _split(
+    problem: Problem,
+    hessian: Curvature,
+    G: LinearOperator,
+    gauss_newton: Curvature,
+    tol: float,
+    seed: int,
+) -> Values:
+    measured = split(
+        problem,
+        G,
+        gauss_newton.frobenius_norm,
+        hessian.eigenvalues,
+        hessian.vectors,
+        gauss_newton.eigenvalues,
+        tol=tol,
+        seed=seed,
+    )
+    return {
+        "logit_curvature_ratio": measured.ratio,
+        "logit_curvature_eigenvalues": measured.logit_curvature_eigenvalues,
+        "gauss_newton_share": measured.gauss_newton_share,
+    }
+
+
+def _density(name: str, A: LinearOperator, num_probes: int, num_steps: int, seed: int) -> Values:
+    density = spectral_density(A, num_probes=num_probes, num_steps=num_steps, seed=seed)
+    return {
+        f"{name}_density_grid": density.grid,
+        f"{name}_density": density.density,
+        f"{name}_density_stderr": density.stderr,
+        f"{name}_density_width": density.kernel.width,
+    }
+
+
+def _tangent_kernel(problem: Problem, reference: Problem | None, tol: float, seed: int) -> Values:
+    size = problem.num_examples * problem.num_classes
+    k = min(default_num_eigenvalues(problem), size)
+    measured = tangent_kernel(problem, k, reference=reference, tol=tol, seed=seed)
+    return {
+        "tangent_kernel_trace": measured.trace,
+        "tangent_kernel_drift": measured.drift,
+        "tangent_kernel_eigenvalues": measured.eigenvalues,
+    }
+
+
+def _variables(values: Values) -> Iterator[tuple[str, xr.Variable]]:
+    """Every value with its definition; an estimate's standard error as a variable beside it."""
+    for name, value in values.items():
+        about = DEFINITIONS[name.removesuffix("_stderr")]
+        attributes = about._asdict()
+        dims = attributes.pop("dims")
+        of_error = attributes | {
+            "long_name": f"standard error of {about.long_name}",
+            "definition": f"standard error of the estimate: {about.definition}",
+        }
+        array = value.cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+        yield name, xr.Variable(dims, array, of_error if name.endswith("_stderr") else attributes)
+        if isinstance(value, Estimate):
+            yield f"{name}_stderr", xr.Variable(dims, value.stderr, of_error)

@@ -1,0 +1,134 @@
+"""The tangent kernel K = J Jᵀ: its spectrum, and how far it has drifted."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from landscope.geometry.curvature import ratio
+from landscope.linalg import Estimate, eigsh, frobenius_norm, trace
+from landscope.operators import TangentKernel
+from landscope.operators.gram import gram_matrix
+from landscope.problem import Problem
+from landscope.products import jacobian_rows
+
+MAX_DENSE = 1500
+"""Rows N·C up to which the kernel is built and diagonalised."""
+
+
+@dataclass(frozen=True)
+class TangentKernelSpectrum:
+    """Spectrum of the tangent kernel on all logits, in logits² per weight².
+
+    Attributes
+    ----------
+    eigenvalues : Tensor, shape (k,)
+        The largest, descending; all of them where ``exact``.
+    trace : Estimate
+        Σ_μ Σ_k ‖J_k^μ‖².
+    frobenius_norm : Estimate
+        ‖K‖_F.
+    drift : Estimate
+        ‖K − K₀‖_F/‖K₀‖_F against the reference; NaN without one.
+    exact : bool
+        Whether the kernel was built whole: then nothing here has an error.
+    """
+
+    eigenvalues: Float64[Tensor, " k"]
+    trace: Estimate
+    frobenius_norm: Estimate
+    drift: Estimate
+    exact: bool
+
+
+def tangent_kernel(
+    problem: Problem,
+    k: int | None = None,
+    *,
+    reference: Problem | None = None,
+    tol: float = 1e-4,
+    seed: int = 0,
+) -> TangentKernelSpectrum:
+    """Measure the spectrum of J Jᵀ, and its drift from a reference point.
+
+    Parameters
+    ----------
+    problem : Problem
+        The model and data at one point of weight space.
+    k : int, optional
+        Number of eigenvalues; by default all where the kernel has at most 1,500 rows, else 2C.
+    reference : Problem, optional
+        The same problem at other weights, such as the initial ones.
+    tol : float
+        Residuals of the eigenpairs are at most tol·λ_max, where Lanczos is used.
+    seed : int
+        Of start vectors and probes.
+
+    Returns
+    -------
+    TangentKernelSpectrum
+        Exact for small kernels, else from products with standard errors.
+
+    Raises
+    ------
+    ValueError
+        For a reference with another number of examples or logits, or k outside 1 to N·C.
+
+    Notes
+    -----
+    In the tangent-kernel limit of wide networks K does not move during training, and the
+    curvature R of the logits vanishes. Jacot et al. 2018, arXiv:1806.07572.
+
+    Examples
+    --------
+    >>> import torch, landscope as ls
+    >>> problem = ls.Problem(torch.nn.Linear(2, 2, bias=False), (torch.eye(2), torch.arange(2)))
+    >>> ls.tangent_kernel(problem).eigenvalues
+    tensor([1., 1., 1., 1.], dtype=torch.float64)
+    """
+    size = problem.num_examples * problem.num_classes
+    if k is not None and not 1 <= k <= size:
+        raise ValueError(f"k is {k}; it must lie between 1 and N·C = {size}")
+    if reference is not None and reference.num_examples * reference.num_classes != size:
+        raise ValueError(
+            f"reference has {reference.num_examples} examples and {reference.num_classes} logits; "
+            f"it must have the problem's {problem.num_examples} and {problem.num_classes}"
+        )
+    if size <= MAX_DENSE:
+        return _dense(problem, k or size, reference)
+    K = TangentKernel(problem)
+    drift = Estimate(float("nan"), float("nan"))
+    if reference is not None:
+        K_0 = TangentKernel(reference)
+        drift = ratio(frobenius_norm(K - K_0, seed=seed), frobenius_norm(K_0, seed=seed))
+    return TangentKernelSpectrum(
+        eigenvalues=eigsh(K, k or 2 * problem.num_classes, which="LA", tol=tol, seed=seed).values,
+        trace=trace(K, seed=seed),
+        frobenius_norm=frobenius_norm(K, seed=seed),
+        drift=drift,
+        exact=False,
+    )
+
+
+def _dense(problem: Problem, k: int, reference: Problem | None) -> TangentKernelSpectrum:
+    K = kernel_matrix(problem)
+    drift = float("nan")
+    if reference is not None:
+        K_0 = kernel_matrix(reference)
+        drift = float((K - K_0).norm() / K_0.norm())
+    return TangentKernelSpectrum(
+        eigenvalues=torch.linalg.eigvalsh(K).flip(0)[:k].cpu(),
+        trace=Estimate(float(K.trace())),
+        frobenius_norm=Estimate(float(K.norm())),
+        drift=Estimate(drift),
+        exact=True,
+    )
+
+
+def kernel_matrix(problem: Problem) -> Float64[Tensor, "NC NC"]:
+    """K = J Jᵀ itself, rows and columns by example, then logit."""
+    return gram_matrix(
+        lambda: (rows.flatten(0, 1) for rows in jacobian_rows(problem)),
+        problem.num_examples * problem.num_classes,
+    )
