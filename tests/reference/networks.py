@@ -225,9 +225,9 @@ def dense_reference(
 
     ``names`` are the parameters that move (default: all); the others keep their values.
     """
-    moving = {n: p.detach() for n, p in model.named_parameters() if names is None or n in names}
-    state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    state = {name: tensor.detach() for name, tensor in state.items()}
+    parameters = {name: p.detach().clone() for name, p in model.named_parameters()}
+    state = parameters | {name: b.detach().clone() for name, b in model.named_buffers()}
+    moving = {name: p for name, p in parameters.items() if names is None or name in names}
     sizes = [p.numel() for p in moving.values()]
 
     regression = loss == "mse"
@@ -236,8 +236,8 @@ def dense_reference(
 
     def logits(w: Tensor) -> Tensor:
         parts = zip(moving.items(), w.split(sizes), strict=True)
-        parameters = {name: part.view_as(p) for (name, p), part in parts}
-        return functional_call(model, {**state, **parameters}, (inputs,))[valid]
+        moved = {name: part.view_as(p) for (name, p), part in parts}
+        return functional_call(model, state | moved, (inputs,))[valid]
 
     def terms(z: Tensor) -> Tensor:
         return (
