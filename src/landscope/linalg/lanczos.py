@@ -100,3 +100,30 @@ class KrylovSubspace:
 
 def _pad_rows(matrix: Float64[Tensor, "n b"], rows: int) -> Float64[Tensor, "m b"]:
     return torch.cat([matrix, matrix.new_zeros(rows - matrix.shape[0], matrix.shape[1])])
+
+
+def tridiagonalise(
+    product: CountedProduct, start: Float[Tensor, "D 1"], num_steps: int
+) -> Float64[Tensor, "n n"]:
+    """Project A on the Krylov space of one vector: T = QᵀAQ, tridiagonal.
+
+    Parameters
+    ----------
+    product : CountedProduct
+        The products with A.
+    start : Tensor of shape (D, 1)
+        The start vector, of any length.
+    num_steps : int
+        Number of products; fewer are made where the Krylov space is exhausted.
+
+    Returns
+    -------
+    Tensor of shape (n, n)
+        T in float64, n ≤ num_steps. Its eigenvalues are the Ritz values, the squared first
+        components of its eigenvectors the weights of the Gauss quadrature.
+    """
+    krylov = KrylovSubspace(product, min(num_steps, product.space.dim) + 1)
+    krylov.add(start / product.space.gram(start, start).sqrt().item())
+    while krylov.pending and krylov.size < num_steps:
+        krylov.expand()
+    return krylov.projected
