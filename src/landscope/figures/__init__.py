@@ -1,0 +1,6 @@
+"""Figures for print and an interactive report, from measurements along training."""
+
+from landscope.figures.gallery import write_figures
+from landscope.figures.report import write_report
+
+__all__ = ["write_figures", "write_report"]

@@ -1,0 +1,77 @@
+"""A panel of scalars against the training step."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+
+from landscope.figures.panel import Curve, Level, Panel
+from landscope.figures.stages import present, series, training_axis
+from landscope.figures.style import BAND
+
+_SYMBOLS = ("circle", "diamond-open", "square")
+
+
+def along_training(
+    trajectory: xr.Dataset,
+    title: str,
+    ylabel: str,
+    quantities: Sequence[tuple[str, str, str]],
+    levels: Sequence[Level] = (),
+    errors: Mapping[str, tuple[str, float]] | None = None,
+) -> Panel:
+    """Describe a panel of scalars against the training step, with their errors.
+
+    Parameters
+    ----------
+    trajectory
+        With dimension `step`.
+    title, ylabel
+        Labels of the panel.
+    quantities
+        For each curve the variable, its name in the legend and its colour. A variable that was
+        not measured is left out.
+    levels
+        Reference lines.
+    errors
+        For a variable the one that holds its error, and by how much to multiply that. Otherwise
+        it is `<variable>_stderr`, where there is one, times the number of standard errors that
+        all bands have.
+    """
+    axis = training_axis(trajectory)
+    steps = [f"{step:,}" for step in trajectory["step"].values]
+    curves = []
+    for index, (variable, name, colour) in enumerate(quantities):
+        if not present(trajectory, variable):
+            continue
+        values = series(trajectory, variable)
+        source, factor = (errors or {}).get(variable, (f"{variable}_stderr", BAND))
+        error = factor * series(trajectory, source) if present(trajectory, source) else None
+        curves.append(
+            Curve(
+                name,
+                axis.positions,
+                values,
+                colour,
+                kind="series",
+                error=error,
+                hover=_hover(steps, values, error),
+                symbol=_SYMBOLS[index],
+            )
+        )
+    return Panel(
+        title=title,
+        xlabel="training step",
+        ylabel=ylabel,
+        curves=curves,
+        levels=levels,
+        xticks=(axis.ticks, axis.tick_labels),
+    )
+
+
+def _hover(steps: Sequence[str], values: np.ndarray, error: np.ndarray | None) -> list[str]:
+    margins = [f" ± {e:.2g}" for e in error] if error is not None else [""] * len(steps)
+    return [
+        f"step {step}: {value:.4g}{margin}"
+        for step, value, margin in zip(steps, values, margins, strict=True)
+    ]

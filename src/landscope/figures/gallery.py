@@ -1,0 +1,92 @@
+"""All pictures, in the order of the report, and their files for print."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import matplotlib
+import plotly.graph_objects as go
+import xarray as xr
+from matplotlib.figure import Figure
+
+from landscope.figures import (
+    clustering,
+    clustering_table,
+    curvature,
+    gradient_power,
+    growth,
+    hessian_split,
+    simplex,
+    spectrum,
+    tangent_kernel,
+)
+from landscope.figures.stages import NotMeasuredError
+from landscope.figures.style import PAPER
+
+
+class Picture(Protocol):
+    """What each module that draws a picture has."""
+
+    __name__: str
+    TITLE: str
+    HOW_TO_READ: str
+    EXPECTED: str
+
+    @property
+    def DEFINITIONS(self) -> Sequence[tuple[str, str]]:
+        """Formulas and what they mean."""
+
+    def figure(self, trajectory: xr.Dataset) -> Figure:
+        """Draw the picture for print."""
+
+    def interactive(self, trajectory: xr.Dataset) -> go.Figure:
+        """Draw the picture for the screen."""
+
+
+PROPERTIES: Sequence[Picture] = (spectrum, gradient_power, curvature)
+OBSERVATIONS: Sequence[Picture] = (
+    hessian_split,
+    tangent_kernel,
+    clustering,
+    clustering_table,
+    growth,
+    simplex,
+)
+
+
+def file_stem(picture: Picture) -> str:
+    """Name the files of a picture, without their suffix."""
+    return picture.__name__.rpartition(".")[2]
+
+
+def write_figures(trajectory: xr.Dataset, folder: str | Path) -> list[Path]:
+    """Write every picture that can be drawn as PNG and SVG.
+
+    Parameters
+    ----------
+    trajectory
+        Measurements along the dimension `step`, or a single snapshot, as `landscope.measure`
+        returns them.
+    folder
+        Where to write; made where absent.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The files. A picture of something that was not measured is left out.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for picture in (*PROPERTIES, *OBSERVATIONS):
+        try:
+            drawn = picture.figure(trajectory)
+        except NotMeasuredError:
+            continue
+        for suffix in ("png", "svg"):
+            path = folder / f"{file_stem(picture)}.{suffix}"
+            with matplotlib.rc_context(PAPER):
+                # No date: the same measurements give the same file.
+                drawn.savefig(path, metadata={"Date": None} if suffix == "svg" else None)
+            written.append(path)
+    return written

@@ -1,0 +1,187 @@
+"""The main numbers of a trajectory: first, peak and last, with their errors."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from landscope.figures.stages import number_of_classes, present, series
+
+
+@dataclass(frozen=True)
+class Row:
+    """One quantity along training, as text.
+
+    Attributes
+    ----------
+    label
+        Name, symbol and unit.
+    first, peak, last
+        Its value and standard error at the first step, where it is largest, and at the last step.
+    peak_step
+        Where it is largest.
+    """
+
+    label: str
+    first: str
+    peak: str
+    peak_step: int
+    last: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Quantities that belong together.
+
+    Attributes
+    ----------
+    heading
+        What they tell.
+    rows
+        One for each quantity that was measured.
+    """
+
+    heading: str
+    rows: list[Row]
+
+
+def summary(trajectory: xr.Dataset) -> list[Group]:
+    """Read the main numbers off a trajectory.
+
+    Parameters
+    ----------
+    trajectory
+        With dimension `step`.
+
+    Returns
+    -------
+    list of Group
+        The paper's four properties, then the observations its model rests on, then training.
+    """
+    numbers = _with_entries(trajectory)
+    groups = (
+        Group(heading, [_row(numbers, *row) for row in rows if present(numbers, row[0])])
+        for heading, rows in _GROUPS
+    )
+    return [group for group in groups if group.rows]
+
+
+def plus_minus(value: float, error: float = 0.0) -> str:
+    """Write a number with its error, to two digits of the error.
+
+    Parameters
+    ----------
+    value
+        Exact where `error` is zero or NaN; then it is given to four digits.
+    error
+        Its standard error.
+
+    Examples
+    --------
+    >>> plus_minus(12.3456, 0.21), plus_minus(0.123456), plus_minus(4.2e-6, 3e-7)
+    ('12.35 ± 0.21', '0.1235', '(4.20 ± 0.30)·10⁻⁶')
+    """
+    if not math.isfinite(value):
+        return "–"
+    if not error > 0:
+        return f"{value:.4g}"
+    exponent = math.floor(math.log10(max(abs(value), error)))
+    power = exponent if not -4 < exponent < 6 else 0
+    value, error = value / 10.0**power, error / 10.0**power
+    decimals = max(0, 1 - math.floor(math.log10(error)))
+    if decimals > 6:
+        return f"{value * 10.0**power:.4g}"
+    text = f"{value:.{decimals}f} ± {error:.{decimals}f}"
+    return f"({text})·10{str(power).translate(_SUPERSCRIPTS)}" if power else text
+
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+# Variable and label; an entry of an array by the name that `_with_entries` gives it.
+_GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    (
+        "Property 1 · few directions of high curvature",
+        (
+            ("hessian_num_outliers", "outliers of H"),
+            ("gauss_newton_num_outliers", "outliers of G"),
+        ),
+    ),
+    (
+        "Property 2 · the gradient lies in them",
+        (
+            ("hessian_top_power", "share of ‖g‖² in the top C of H"),
+            ("gauss_newton_top_power", "share of ‖g‖² in the top C of G"),
+        ),
+    ),
+    (
+        "Property 3 · curvature rises, then falls",
+        (
+            ("lambda_max", "λ<sub>max</sub>(H), loss/weight²"),
+            ("hessian_trace", "Tr H, loss/weight²"),
+        ),
+    ),
+    (
+        "Property 4 · the Goldilocks zone, by its signature",
+        (("hessian_trace_over_norm", "Tr H/‖H‖"),),
+    ),
+    (
+        "Observation 1 · weak logit curvature",
+        (
+            ("logit_curvature_ratio", "‖R‖/‖G‖"),
+            ("top_share", "share of G in λ<sub>max</sub>(H)"),
+        ),
+    ),
+    (
+        "Observation 2 · logit gradients cluster",
+        (
+            ("q_slsc", "q<sub>SLSC</sub>"),
+            ("q_sl", "q<sub>SL</sub>"),
+            ("q_dl", "q<sub>DL</sub>"),
+        ),
+    ),
+    (
+        "Observation 3 · class probabilities freeze",
+        (
+            ("sigma_z", "logit spread σ<sub>z</sub>"),
+            ("entropy", "entropy S, nats"),
+            ("participation", "participation Y"),
+        ),
+    ),
+    (
+        "Training",
+        (
+            ("loss", "loss, nats"),
+            ("accuracy", "accuracy"),
+            ("test_accuracy", "test accuracy"),
+            ("weight_norm", "weight norm ‖W‖"),
+        ),
+    ),
+)
+
+
+def _with_entries(trajectory: xr.Dataset) -> xr.Dataset:
+    """Add the numbers that are one entry of an array."""
+    C = number_of_classes(trajectory)
+    entries = {
+        "lambda_max": ("hessian_eigenvalues", 1),
+        "lambda_max_stderr": ("hessian_residuals", 1),
+        "hessian_top_power": ("hessian_gradient_power", C),
+        "gauss_newton_top_power": ("gauss_newton_gradient_power", C),
+        "top_share": ("gauss_newton_share", 1),
+    }
+    return trajectory.assign(
+        {
+            name: trajectory[array].isel(rank=min(place, trajectory.sizes["rank"]) - 1)
+            for name, (array, place) in entries.items()
+            if array in trajectory
+        }
+    )
+
+
+def _row(numbers: xr.Dataset, name: str, label: str) -> Row:
+    values, errors = series(numbers, name), series(numbers, f"{name}_stderr")
+    peak = int(np.nanargmax(values))
+    first, highest, last = (plus_minus(values[i], errors[i]) for i in (0, peak, -1))
+    return Row(label, first, highest, int(numbers["step"].values[peak]), last)
