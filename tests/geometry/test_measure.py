@@ -1,0 +1,225 @@
+"""One data set with everything: its schema, its values, and that a seed repeats it."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+import landscope as ls
+from tests.reference.networks import CASES, dense
+
+CASE = CASES["mlp"]
+SCALARS = [
+    "loss",
+    "accuracy",
+    "weight_norm",
+    "gradient_norm",
+    "num_examples",
+    "num_params",
+    "num_classes",
+    "sigma_z",
+    "entropy",
+    "participation",
+    "frozen_fraction",
+    "q_slsc",
+    "q_sl",
+    "q_dl",
+    "q_dl_abs",
+    "sigma_c",
+    "sigma_e",
+    "logit_gradient_norm",
+    "logit_gradient_norm_std",
+    "hessian_trace",
+    "hessian_frobenius_norm",
+    "hessian_trace_over_norm",
+    "hessian_num_outliers",
+    "hessian_bulk_edge",
+    "hessian_min_eigenvalue",
+    "gauss_newton_trace",
+    "gauss_newton_frobenius_norm",
+    "gauss_newton_trace_over_norm",
+    "gauss_newton_num_outliers",
+    "gauss_newton_bulk_edge",
+    "logit_curvature_ratio",
+    "tangent_kernel_trace",
+    "tangent_kernel_drift",
+    "hessian_density_width",
+    "gauss_newton_density_width",
+]
+ESTIMATES = [
+    "sigma_z",
+    "entropy",
+    "participation",
+    "frozen_fraction",
+    "hessian_trace",
+    "hessian_frobenius_norm",
+    "hessian_trace_over_norm",
+    "gauss_newton_trace",
+    "gauss_newton_frobenius_norm",
+    "gauss_newton_trace_over_norm",
+    "logit_curvature_ratio",
+]
+ARRAYS = {
+    **{
+        f"{x}_{what}": ("rank",)
+        for x in ("hessian", "gauss_newton")
+        for what in ("eigenvalues", "residuals", "gradient_cosines", "gradient_power")
+    },
+    **{
+        f"{x}_density{what}": ("grid",)
+        for x in ("hessian", "gauss_newton")
+        for what in ("_grid", "", "_stderr")
+    },
+    "gauss_newton_share": ("rank",),
+    "logit_curvature_eigenvalues": ("rank",),
+    "clustering_table": ("logit", "true_class", "logit_2", "true_class_2"),
+    "centroids_gram": ("logit", "logit_2"),
+    "probabilities": ("example", "logit"),
+    "targets": ("example",),
+    "tangent_kernel_eigenvalues": ("kernel_rank",),
+}
+
+
+def problem():
+    return ls.Problem(CASE.model(), CASE.data())
+
+
+def measured(**options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return ls.measure(problem(), num_eigenvalues=9, num_probes=4, num_steps=30, **options)
+
+
+@pytest.fixture(scope="module")
+def snapshot():
+    return measured(seed=3)
+
+
+def test_every_variable_of_the_schema_is_there(snapshot):
+    for name in SCALARS:
+        assert snapshot[name].dims == (), name
+    for name in ESTIMATES:
+        assert snapshot[f"{name}_stderr"].dims == (), name
+        assert float(snapshot[f"{name}_stderr"]) >= 0, name
+    for name, dims in ARRAYS.items():
+        assert snapshot[name].dims == dims, name
+    assert snapshot.sizes["logit"] == 4
+    assert snapshot.sizes["rank"] == 9
+    assert snapshot.sizes["example"] == 12
+
+
+def test_every_variable_says_what_it_is(snapshot):
+    for name, variable in snapshot.data_vars.items():
+        for attribute in ("long_name", "units", "definition", "source"):
+            assert variable.attrs.get(attribute), f"{name} has no {attribute}"
+    assert snapshot.attrs["source"] == "Fort & Ganguli 2019, arXiv:1910.05929"
+    assert snapshot.attrs["seed"] == 3
+    assert snapshot.attrs["torch_version"] == torch.__version__
+    assert snapshot.attrs["landscope_version"] == ls.__version__
+    assert snapshot.attrs["title"]
+
+
+def test_kinds_of_numbers(snapshot):
+    for name in ("num_examples", "num_params", "num_classes", "targets"):
+        assert np.issubdtype(snapshot[name].dtype, np.integer), name
+    for name in ("hessian_num_outliers", "gauss_newton_num_outliers"):
+        assert np.issubdtype(snapshot[name].dtype, np.integer), name
+    for name in set(SCALARS) - {"tangent_kernel_drift", "hessian_bulk_edge"}:
+        if "bulk_edge" not in name:
+            assert np.isfinite(snapshot[name]), name
+    assert np.isnan(snapshot.tangent_kernel_drift)  # no reference was given
+
+
+def test_exact_values(snapshot):
+    d = dense("mlp")
+    expected = {
+        "loss": d.loss,
+        "weight_norm": d.point.norm(),
+        "gradient_norm": d.gradient.norm(),
+        "num_examples": d.num_examples,
+        "num_params": d.num_params,
+        "num_classes": d.num_classes,
+        "tangent_kernel_trace": d.tangent_kernel.trace(),
+        "logit_gradient_norm": d.per_example_jacobian.norm(dim=2).mean(),
+        "logit_gradient_norm_std": d.per_example_jacobian.norm(dim=2).std(),
+    }
+    for name, value in expected.items():
+        assert float(snapshot[name]) == pytest.approx(float(value), rel=1e-9), name
+    top = torch.linalg.eigvalsh(d.hessian).flip(0)[:9].numpy()
+    assert np.allclose(snapshot.hessian_eigenvalues, top, rtol=0, atol=1e-3 * top[0])
+    assert np.array_equal(snapshot.targets, d.targets.numpy())
+
+
+def test_the_values_are_those_of_the_single_functions(snapshot):
+    clustering = ls.logit_clustering(problem())
+    for name in ("q_slsc", "q_sl", "q_dl", "q_dl_abs", "sigma_c", "sigma_e"):
+        assert float(snapshot[name]) == pytest.approx(getattr(clustering, name), rel=1e-9)
+    assert np.allclose(snapshot.clustering_table, clustering.table.numpy(), equal_nan=True)
+    assert np.allclose(snapshot.centroids_gram, clustering.centroids_gram.numpy())
+
+    probabilities = ls.class_probabilities(problem())
+    for name in ("sigma_z", "entropy", "participation", "frozen_fraction", "accuracy"):
+        assert float(snapshot[name]) == pytest.approx(float(getattr(probabilities, name)))
+    assert np.allclose(snapshot.probabilities, probabilities.probabilities.numpy())
+
+    curvature = ls.curvature(problem(), k=9, operator="gauss_newton", seed=3)
+    assert np.allclose(snapshot.gauss_newton_eigenvalues, curvature.eigenvalues.numpy())
+    assert float(snapshot.gauss_newton_trace) == pytest.approx(float(curvature.trace), rel=1e-6)
+    assert float(snapshot.gauss_newton_trace_stderr) == pytest.approx(
+        curvature.trace.stderr, rel=1e-4, abs=1e-12
+    )
+
+    overlap = ls.gradient_overlap(problem(), k=9, seed=3)
+    assert np.allclose(snapshot.hessian_gradient_power, overlap.power.numpy(), atol=1e-3)
+
+    split = ls.hessian_split(problem(), k=9, seed=3)
+    assert float(snapshot.logit_curvature_ratio) == pytest.approx(float(split.ratio), rel=1e-6)
+    assert np.allclose(snapshot.gauss_newton_share, split.gauss_newton_share.numpy(), atol=1e-3)
+
+    kernel = ls.tangent_kernel(problem())
+    count = snapshot.sizes["kernel_rank"]
+    assert np.allclose(snapshot.tangent_kernel_eigenvalues, kernel.eigenvalues.numpy()[:count])
+
+
+def test_a_seed_repeats_it_and_leaves_the_global_random_state_alone(snapshot):
+    state = torch.random.get_rng_state()
+    again = measured(seed=3)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert set(again.data_vars) == set(snapshot.data_vars)
+    xr.testing.assert_allclose(again, snapshot, rtol=1e-6)
+
+
+def test_a_reference_gives_the_drift():
+    here = problem()
+    moved = here.at(1.1 * here.parameters_vector())
+    dataset = ls.measure(moved, num_eigenvalues=3, num_probes=2, num_steps=10, reference=here)
+    drift = ls.tangent_kernel(moved, reference=here).drift
+    assert float(dataset.tangent_kernel_drift) == pytest.approx(float(drift), rel=1e-9)
+    assert float(drift) > 0
+
+
+def test_it_survives_a_file(snapshot, tmp_path):
+    snapshot.to_netcdf(tmp_path / "snapshot.nc", engine="h5netcdf")
+    with xr.open_dataset(tmp_path / "snapshot.nc", engine="h5netcdf") as read:
+        xr.testing.assert_equal(read.load(), snapshot)
+
+
+def test_what_cannot_be_measured_costs_nothing_else():
+    # A regression with one output has no classes, hence no clustering and no probabilities.
+    model = torch.nn.Sequential(
+        torch.nn.Linear(5, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1)
+    ).double()
+    x = CASES["mse"].data()[0]
+    with pytest.warns(UserWarning, match="clustering"):
+        dataset = ls.measure(
+            ls.Problem(model, (x, x[:, :1]), loss="mse"),
+            num_eigenvalues=3,
+            num_probes=2,
+            num_steps=10,
+        )
+    assert "q_sl" not in dataset
+    assert "clustering" in dataset.attrs["failures"]
+    assert np.isfinite(dataset.hessian_trace)
+    assert np.isfinite(dataset.hessian_eigenvalues).all()
