@@ -16,14 +16,10 @@ from landscope.training import train
 from . import kill_target
 
 
-def start(folder):
-    command = [sys.executable, str(Path(kill_target.__file__)), str(folder)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
-def kill_at(folder, step, delay=0.0):
-    """Start the run and kill it some time after it came to a step."""
-    process = start(folder)
+def kill_at(folder, how, step, delay=0.0):
+    """Start the run as its own process and kill it some time after it came to a step."""
+    command = [sys.executable, str(Path(kill_target.__file__)), str(folder), how]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
         if int(line.split()[1]) >= step:
             break
@@ -33,13 +29,13 @@ def kill_at(folder, step, delay=0.0):
     return process.wait()
 
 
-def finish(folder):
+def run_to_the_end(folder, how):
     steps = []
     run = train(
         kill_target.CONFIG,
         folder,
         lambda step, *_: steps.append(step),
-        measure=kill_target.measure,
+        measure=kill_target.MEASURES[how],
     )
     return run, steps
 
@@ -53,27 +49,27 @@ def assert_same(run, whole):
     assert not list(run.path.rglob("*.partial"))
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("whole")
-    return train(kill_target.CONFIG, folder, measure=kill_target.measure)
-
-
-def test_a_killed_run_goes_on_and_ends_as_one_left_alone(tmp_path, whole):
-    assert kill_at(tmp_path, step=10) == -9
-    before = Run.open(tmp_path).steps()
+def test_a_killed_run_goes_on_and_ends_as_one_left_alone(tmp_path):
+    whole, _ = run_to_the_end(tmp_path / "whole", "quick")
+    killed = tmp_path / "killed"
+    assert kill_at(killed, "quick", step=10) == -9
+    before = Run.open(killed).steps()
     assert before[:3] == [0, 2, 3]
     assert before[-1] < 60
-    run, steps = finish(tmp_path)
+    run, steps = run_to_the_end(killed, "quick")
     assert steps[0] > 0
     assert_same(run, whole)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
-def test_a_run_killed_at_several_random_moments_ends_as_one_left_alone(tmp_path, whole, seed):
+@pytest.mark.parametrize(("how", "longest_delay"), [("quick", 0.05), ("full", 2.0)])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_run_killed_at_several_random_moments_ends_as_one_left_alone(
+    tmp_path, how, longest_delay, seed
+):
+    whole, _ = run_to_the_end(tmp_path / "whole", how)
     moments = random.Random(seed)
     for step in sorted(moments.sample(range(60), 4)):
-        kill_at(tmp_path, step, delay=moments.uniform(0, 0.05))
-    run, _ = finish(tmp_path)
+        kill_at(tmp_path / "killed", how, step, delay=moments.uniform(0, longest_delay))
+    run, _ = run_to_the_end(tmp_path / "killed", how)
     assert_same(run, whole)

@@ -1,11 +1,14 @@
+import inspect
+
 import numpy as np
 import pytest
 import torch
 import xarray as xr
 
+from landscope import geometry
 from landscope.problem import NonFiniteError
 from landscope.runs import Run
-from landscope.training import TrainConfig, train
+from landscope.training import MeasureConfig, TrainConfig, train
 
 CONFIG = TrainConfig(
     width=0.25,
@@ -160,3 +163,28 @@ def test_batch_norm_statistics_are_never_empty(whole):
         for name, value in weights(whole("batch_norm")).items()
         if name.endswith("num_batches_tracked")
     )
+
+
+def test_the_measure_options_are_those_of_measure():
+    accepted = inspect.signature(geometry.measure).parameters
+    for name, field in MeasureConfig.model_fields.items():
+        assert field.default == accepted[name].default
+    assert {*MeasureConfig.model_fields, "seed", "reference", "problem"} == {*accepted}
+
+
+def test_the_real_measurements_are_kept(tmp_path):
+    config = CONFIG.model_copy(
+        update={
+            "steps": 3,
+            "num_measurements": 2,
+            "classes": (0, 1, 2),
+            "measure_examples": 12,
+            "measure": MeasureConfig(num_eigenvalues=2, num_probes=2, num_steps=4),
+        }
+    )
+    trajectory = train(config, tmp_path).trajectory()
+    assert trajectory.attrs["failures"] == ""
+    assert trajectory.hessian_eigenvalues.dims == ("step", "rank")
+    assert trajectory.sizes["rank"] == 2
+    assert trajectory.tangent_kernel_drift[0] == 0
+    assert trajectory.tangent_kernel_drift[1] > 0

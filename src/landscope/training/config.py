@@ -34,9 +34,18 @@ class MeasureConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    num_eigenvalues: PositiveInt = Field(
-        default=12,
-        description="Top eigenvalues of the Hessian and of the G-term, with their vectors.",
+    num_eigenvalues: PositiveInt | None = Field(
+        default=None,
+        description="Top eigenvalues of each operator; if absent, 2C and at least C + 10.",
+    )
+    num_probes: int = Field(
+        default=8, ge=2, description="Random vectors that each spectral density averages over."
+    )
+    num_steps: PositiveInt = Field(
+        default=60, description="Lanczos steps on each random vector of a spectral density."
+    )
+    tol: PositiveFloat = Field(
+        default=1e-4, description="Residual of each eigenpair, relative to the largest eigenvalue."
     )
 
 

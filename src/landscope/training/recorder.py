@@ -13,6 +13,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from landscope import geometry
 from landscope.problem import Problem
 from landscope.runs import Run
 from landscope.training.batch_norm import calibrated, has_empty_statistics
@@ -83,7 +84,7 @@ class Recorder:
         self.run = run if isinstance(run, Run) else Run.create(run, _identity(problem))
         self._scheduled = as_predicate(schedule)
         self._measured = set(self.run.steps())
-        self._measure = measure or _measure_all()
+        self._measure = measure or geometry.measure
         self._wants_reference = _takes_reference(self._measure)
         self._reference: Problem | None = None
 
@@ -151,12 +152,6 @@ class Recorder:
             stored = _state(model)
             self.run.write_reference(stored)
         return self.problem.at(_with_state(model, stored))
-
-
-def _measure_all() -> Measure:
-    from landscope.geometry import measure
-
-    return measure
 
 
 def _takes_reference(measure: Measure) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from landscope import geometry
 from landscope.problem import Problem
 from landscope.runs import Run
 from landscope.training.batch_norm import calibrated
@@ -92,7 +93,7 @@ def _follow(
     schedule = measuring_steps(config.steps, config.num_measurements)
     start = _resume(descent, run, schedule)
     show = progress or (lambda step, num_steps, doing: None)
-    measure = measure or partial(_measure_all(), seed=config.seed, **config.measure.model_dump())
+    measure = measure or partial(geometry.measure, seed=config.seed, **config.measure.model_dump())
     with Recorder(problem, run, schedule, measure) as recorder:
         for step in range(start, config.steps + 1):
             due = recorder.due(step)
@@ -115,9 +116,3 @@ def _resume(descent: Descent, run: Run, schedule: list[int]) -> int:
         return 0
     descent.restore(checkpoint)
     return checkpoint.step
-
-
-def _measure_all() -> Measure:
-    from landscope.geometry import measure
-
-    return measure
