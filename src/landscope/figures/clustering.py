@@ -11,7 +11,7 @@ from landscope.figures.panel import Curve, Level, Panel
 from landscope.figures.stages import Stage, as_trajectory, stages
 from landscope.figures.style import BLUE, GREEN, SKY_BLUE, VERMILLION
 
-TITLE = "Clustering of logit gradients"
+TITLE = "Clustering: mean cosines of logit gradients"
 HOW_TO_READ = (
     "The bars are mean cosines between gradients of logits at pairs of different examples: same "
     "logit and same class (green), same logit (red), different logits (blue); the pale blue bar "

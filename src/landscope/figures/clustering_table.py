@@ -12,7 +12,7 @@ from landscope.figures import static
 from landscope.figures.stages import as_trajectory, stages
 from landscope.figures.style import DIVERGING, INK, PAPER, TEMPLATE
 
-TITLE = "Clustering, logit by logit and class by class"
+TITLE = "Clustering table: logit by logit, class by class"
 HOW_TO_READ = (
     "Each pixel is the mean cosine between the gradients of logit k at examples of class a (row) "
     "and of logit l at examples of class b (column); blocks are logits, and inside a block the "
@@ -85,7 +85,10 @@ def interactive(trajectory: xr.Dataset) -> go.Figure:
             colorscale=[[place, to_hex(colormaps[DIVERGING](place))] for place in _COLOUR_STOPS],
             zmin=-limit,
             zmax=limit,
-            colorbar={"title": {"text": "mean cosine", "side": "right"}, "thickness": 14},
+            colorbar={
+                "title": {"text": "mean cosine", "side": "right", "font": {"size": 13}},
+                "thickness": 14,
+            },
             hovertemplate="%{y}<br>%{x}<br>cosine %{z:.3f}<extra></extra>",
         )
     )

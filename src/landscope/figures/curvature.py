@@ -19,7 +19,7 @@ from landscope.figures.stages import (
 )
 from landscope.figures.style import BAND, MUTED, OPERATOR_COLOURS, OPERATOR_SYMBOLS
 
-TITLE = "Curvature along training"
+TITLE = "Curvature: its rise and fall along training"
 HOW_TO_READ = (
     "Each panel follows one number of H and of its G-term: the largest eigenvalue against the "
     "limit of stability 2/η of gradient descent, the trace, the ratio Tr/‖·‖ that marks the "

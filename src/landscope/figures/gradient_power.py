@@ -11,9 +11,9 @@ from landscope.figures.panel import Curve, Level, Panel
 from landscope.figures.stages import Stage, as_trajectory, number_of_classes, present, stages
 from landscope.figures.style import OPERATOR_COLOURS, OPERATOR_SYMBOLS
 
-TITLE = "Gradient power in the top eigenvectors"
+TITLE = "Gradient power: the share of the top eigenvectors"
 HOW_TO_READ = (
-    "The upper curves climb to the share of the squared gradient that the k top eigenvectors "
+    "The curves climb to the share of the squared gradient that the k top eigenvectors "
     "hold (a random direction would hold k/D); the dots are the cosines that they add up from, "
     "eigenvector by eigenvector; the dotted line marks the top C."
 )

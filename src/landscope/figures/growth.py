@@ -22,7 +22,7 @@ from landscope.figures.style import (
     VERMILLION,
 )
 
-TITLE = "Growth of logits and weights, freezing of probabilities"
+TITLE = "Growth: logits and weights spread, probabilities freeze"
 HOW_TO_READ = (
     "The upper row shows what grows with training (logit spread, logit-gradient length, weight "
     "norm), the lower row how the probabilities freeze: the entropy falls from ln C and the "

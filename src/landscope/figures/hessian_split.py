@@ -12,7 +12,7 @@ from landscope.figures.panel import Curve, Level, Panel
 from landscope.figures.stages import Stage, as_trajectory, stages
 from landscope.figures.style import BAND, GREEN, OPERATOR_COLOURS, OPERATOR_SYMBOLS, PURPLE
 
-TITLE = "Weakness of logit curvature: the H-term against the G-term"
+TITLE = "Logit curvature: the H-term against the G-term"
 HOW_TO_READ = (
     "Left, how large the H-term R is beside the G-term; middle, the top eigenvalues of H, G and R "
     "(R by magnitude, either sign); right, the share of each top eigenvalue of H that G explains, "

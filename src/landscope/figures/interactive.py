@@ -1,6 +1,7 @@
 """Draw panels with plotly, with a slider over the stages of training."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ from plotly.subplots import make_subplots
 
 from landscope.figures.panel import Curve, Level, Panel, names_to_explain
 from landscope.figures.style import MUTED, TEMPLATE
+
+# Characters of a caption's line: plotly does not break lines by itself.
+_CAPTION_WIDTH = 100
 
 
 def draw(
@@ -125,7 +129,7 @@ def add_slider(
 def write_caption(figure: go.Figure, caption: str) -> None:
     """Write a sentence below the panels."""
     figure.add_annotation(
-        text=caption,
+        text="<br>".join(wrap(caption, _CAPTION_WIDTH)),
         xref="paper",
         yref="paper",
         x=0,
@@ -137,8 +141,8 @@ def write_caption(figure: go.Figure, caption: str) -> None:
         showarrow=False,
         font={"size": 12, "color": MUTED},
     )
-    figure.update_layout(margin={"b": 92})
-    figure.update_layout({"sliders[0].pad.t": 84} if figure.layout.sliders else {})
+    figure.update_layout(margin={"b": 100})
+    figure.update_layout({"sliders[0].pad.t": 96} if figure.layout.sliders else {})
 
 
 _DECADES = {"type": "log", "exponentformat": "power", "dtick": 1}

@@ -25,7 +25,7 @@ from landscope.figures.style import (
     TEMPLATE,
 )
 
-TITLE = "Freezing of class probabilities: the simplex of three classes"
+TITLE = "Simplex: the probabilities of three classes freeze"
 HOW_TO_READ = (
     "Each point is one example: a corner means that the network is certain of that class, the "
     "centre that it cannot tell the three apart; colour and shape give the true class, the large "
@@ -38,10 +38,7 @@ EXPECTED = (
     "renormalising is our reading of the picture."
 )
 DEFINITIONS = (
-    (
-        "p<sub>k</sub> = e<sup>z<sub>k</sub></sup> / Σ<sub>l</sub> e<sup>z<sub>l</sub></sup>",
-        "class probability",
-    ),
+    ("p<sub>k</sub> = exp z<sub>k</sub> / Σ<sub>l</sub> exp z<sub>l</sub>", "class probability"),
     (
         "p̃<sub>k</sub> = p<sub>k</sub> / (p<sub>a</sub> + p<sub>b</sub> + p<sub>c</sub>)",
         "restricted to the classes a, b, c",
@@ -97,12 +94,12 @@ def figure(trajectory: xr.Dataset) -> Figure:
             _draw_triangle(axes, classes)
             axes.set_title(stage.label, loc="center")
             for cloud, colour, marker in zip(clouds(stage, classes), _COLOURS, "os^", strict=True):
-                axes.scatter(*_cartesian(cloud.points), 9, colour, marker, alpha=0.5, lw=0)
+                axes.scatter(*_cartesian(cloud.points), 9, colour, marker=marker, alpha=0.5, lw=0)
                 axes.scatter(
                     *_cartesian(cloud.mean),
                     46,
                     colour,
-                    marker,
+                    marker=marker,
                     edgecolor=INK,
                     lw=0.8,
                     zorder=3,

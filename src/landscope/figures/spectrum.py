@@ -11,7 +11,7 @@ from landscope.figures.panel import Curve, Level, Panel
 from landscope.figures.stages import Stage, as_trajectory, present, stages
 from landscope.figures.style import BAND, OPERATOR_COLOURS, OPERATOR_SYMBOLS, VERMILLION
 
-TITLE = "Spectrum of the curvature: bulk and outliers"
+TITLE = "Spectrum: the bulk of the curvature and its outliers"
 HOW_TO_READ = (
     "The curve is the density of eigenvalues of the Hessian H and of its G-term on a logarithmic "
     "scale; each stick right of the dotted bulk edge is one outlier, exactly as high as a single "

@@ -79,20 +79,18 @@ def plus_minus(value: float, error: float = 0.0) -> str:
 
     Examples
     --------
-    >>> plus_minus(12.3456, 0.21), plus_minus(0.123456), plus_minus(4.2e-6, 3e-7)
-    ('12.35 ± 0.21', '0.1235', '(4.20 ± 0.30)·10⁻⁶')
+    >>> plus_minus(12.3456, 0.21), plus_minus(-0.123456), plus_minus(4.2e-6, 3e-7)
+    ('12.35 ± 0.21', '−0.1235', '(4.20 ± 0.30)·10⁻⁶')
     """
     if not math.isfinite(value):
         return "–"
     if not error > 0:
-        return f"{value:.4g}"
+        return f"{value:.4g}".replace("-", "−")
     exponent = math.floor(math.log10(max(abs(value), error)))
     power = exponent if not -4 < exponent < 6 else 0
-    value, error = value / 10.0**power, error / 10.0**power
-    decimals = max(0, 1 - math.floor(math.log10(error)))
-    if decimals > 6:
-        return f"{value * 10.0**power:.4g}"
-    text = f"{value:.{decimals}f} ± {error:.{decimals}f}"
+    decimals = max(0, 1 - math.floor(math.log10(error)) + power)
+    scaled, margin = value / 10.0**power, error / 10.0**power
+    text = f"{scaled:.{decimals}f} ± {margin:.{decimals}f}".replace("-", "−")
     return f"({text})·10{str(power).translate(_SUPERSCRIPTS)}" if power else text
 
 

@@ -3,7 +3,8 @@
   const OPTIONS = {
     responsive: true,
     displaylogo: false,
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+    // The report talks to no server: nothing is to be uploaded from it.
+    modeBarButtonsToRemove: ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"],
   };
   const PRINT_WIDTH = 680;
   const PLAY_INTERVAL = 900;
