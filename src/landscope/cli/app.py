@@ -1,0 +1,40 @@
+"""The command `landscope` and its sub-commands."""
+
+from typing import Annotated
+
+import typer
+
+from landscope.cli.demo import demo
+from landscope.cli.failures import OneSentenceErrors
+from landscope.cli.measure import measure
+from landscope.cli.report import report
+from landscope.cli.show import show
+from landscope.cli.train import train
+
+app = typer.Typer(
+    name="landscope",
+    cls=OneSentenceErrors,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(demo)
+app.command()(measure)
+app.command()(train)
+app.command()(report)
+app.command()(show)
+
+
+@app.callback()
+def landscope(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Measure the local geometry of a neural network's loss landscape.
+
+    Hessian and Gauss-Newton spectra, gradient alignment, clustering of logit gradients: each
+    number with its error, at one point or along training.
+
+    Start with:  [bold]landscope demo[/bold]
+    """

@@ -1,0 +1,25 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Out = Annotated[
+    Path, typer.Option("--out", help="Run folder to write; the same command again resumes it.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything drawn at random.")]
+Device = Annotated[
+    str, typer.Option("--device", help='Where to compute: "cpu", "cuda", "cuda:1", "mps".')
+]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-root",
+        help="Folder that holds the data sets; it is only read. "
+        "Without it: $LANDSCOPE_DATA, then ~/.cache/landscope, then a download.",
+    ),
+]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run folder, as train, measure and demo write it.")
+]

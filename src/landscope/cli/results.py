@@ -1,0 +1,34 @@
+"""What a command leaves behind: report and figures in the run folder, tables in the terminal."""
+
+from rich.console import Console
+from rich.text import Text
+
+from landscope.cli.progress import working
+from landscope.cli.tables import properties_table, snapshot_table, trajectory_table
+from landscope.experiments import four_properties
+from landscope.runs import Run
+
+
+def write_report_of(run: Run) -> None:
+    """Write the report and the figures of a run, and say where the report lies."""
+    # plotly and matplotlib are slow to import, and no other command needs them.
+    from landscope.figures import write_report
+
+    with working("drawing the report"):
+        report = write_report(run.trajectory(), run.path / "report.html", config=run.config)
+    Console(soft_wrap=True).print(Text(f"Report: {report}", style="bold"))
+
+
+def print_trajectory(run: Run) -> None:
+    """Print one row for each measured step."""
+    Console().print(trajectory_table(run.trajectory(), str(run.path)))
+
+
+def print_snapshot(run: Run) -> None:
+    """Print the scalars of the last measured step."""
+    Console().print(snapshot_table(run.snapshot(run.steps()[-1]), str(run.path)))
+
+
+def print_properties(run: Run) -> None:
+    """Print the four properties of the paper as this run has them."""
+    Console().print(properties_table(four_properties(run.trajectory())))

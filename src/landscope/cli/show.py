@@ -1,0 +1,13 @@
+"""`landscope show`: a run's numbers in the terminal."""
+
+from landscope.cli.options import RunFolder
+from landscope.cli.results import print_trajectory
+from landscope.runs import Run
+
+
+def show(run: RunFolder) -> None:
+    """Print what a run has measured so far, one row for each measured step.
+
+    Example:  [bold]landscope show runs/demo[/bold]
+    """
+    print_trajectory(Run.open(run))

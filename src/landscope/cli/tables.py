@@ -1,0 +1,110 @@
+"""Tables of measurements for the terminal."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import xarray as xr
+from rich.table import Table
+
+from landscope.cli.numbers import with_error, with_error_in_brackets
+from landscope.experiments import FourProperties
+
+# Variable: heading of its column in a trajectory.
+_TRAJECTORY_COLUMNS: Mapping[str, str] = {
+    "loss": "loss",
+    "test_accuracy": "test acc.",
+    "hessian_eigenvalues": "λmax(H)",
+    "hessian_num_outliers": "outliers",
+    "hessian_gradient_power": "‖g‖² in top C",
+    "q_slsc": "q_SLSC",
+    "q_sl": "q_SL",
+    "q_dl": "q_DL",
+    "sigma_z": "σ_z",
+    "logit_curvature_ratio": "‖R‖/‖G‖",
+    "hessian_trace_over_norm": "Tr H/‖H‖",
+}
+
+
+def snapshot_table(snapshot: xr.Dataset, title: str) -> Table:
+    """Return one row for each scalar of a snapshot: name, value ± error, unit."""
+    table = Table("quantity", "value", "unit", title=title, title_justify="left")
+    for name in snapshot.data_vars:
+        variable = snapshot[name]
+        is_number = variable.ndim == 0 and np.issubdtype(variable.dtype, np.number)
+        if is_number and not str(name).endswith("_stderr"):
+            table.add_row(
+                variable.attrs.get("long_name", str(name)),
+                _number(snapshot, str(name), with_error),
+                variable.attrs.get("units", ""),
+            )
+    return table
+
+
+def trajectory_table(trajectory: xr.Dataset, title: str) -> Table:
+    """Return one row for each measured step, with the main numbers that were measured.
+
+    Of the eigenvalues the largest is shown, of the cumulative gradient power the share in the
+    top C. Brackets hold the error of the last digits.
+    """
+    columns = {name: head for name, head in _TRAJECTORY_COLUMNS.items() if name in trajectory}
+    table = Table(
+        "step", *columns.values(), title=title, title_justify="left", row_styles=["", "dim"]
+    )
+    for step in trajectory.step.values:
+        snapshot = trajectory.sel(step=step)
+        table.add_row(
+            str(step), *(_number(snapshot, name, with_error_in_brackets) for name in columns)
+        )
+    return table
+
+
+def properties_table(found: FourProperties) -> Table:
+    """Return one row for each of the four properties: what the paper says, what was found."""
+    outliers, gradient = found.outliers, found.gradient
+    transient, signature = found.transient, found.signature
+    table = Table(
+        "property",
+        "the paper says",
+        "this run, first → last step",
+        title="The four properties (Fort & Ganguli 2019, arXiv:1910.05929)",
+        title_justify="left",
+        show_lines=True,
+    )
+    table.add_row(
+        "1  Outliers of the Hessian",
+        f"C − 1 or C of them: {outliers.num_classes - 1} or {outliers.num_classes}",
+        f"{outliers.initial} → {outliers.final}",
+    )
+    table.add_row(
+        "2  Gradient power in the top C eigenvectors",
+        f"most of it (by chance: C/D = {gradient.chance:.1g})",
+        f"{gradient.initial:.2f} → {gradient.final:.2f}",
+    )
+    table.add_row(
+        "3  Transient of the largest eigenvalue",
+        "rises, then falls",
+        f"{with_error(transient.initial)} → {with_error(transient.peak)} "
+        f"(step {transient.peak_step}) → {with_error(transient.final)} "
+        f"(step {transient.final_step}): "
+        + ("rises, then falls" if transient.rises_then_falls else "not seen at these steps"),
+    )
+    table.add_row(
+        "4  Curvature signature Tr(H)/‖H‖ (no hyperplane is trained in here)",
+        "falls as the logits spread, leaving the Goldilocks zone",
+        f"{with_error(signature.initial, signature.initial_stderr)} → "
+        f"{with_error(signature.final, signature.final_stderr)}",
+    )
+    return table
+
+
+def _number(snapshot: xr.Dataset, name: str, printed: Callable[[float, float], str]) -> str:
+    value = snapshot[name]
+    if np.issubdtype(value.dtype, np.integer):
+        return f"{int(value):,}"
+    if name == "hessian_eigenvalues":
+        value = value.isel(rank=0)
+    elif name == "hessian_gradient_power":
+        rank = min(int(snapshot["num_classes"]), value.sizes["rank"]) - 1
+        value = value.isel(rank=rank)
+    stderr = float(snapshot[f"{name}_stderr"]) if f"{name}_stderr" in snapshot else 0.0
+    return printed(float(value), stderr)

@@ -1,0 +1,16 @@
+"""Experiments by name, and the points of weight space they start from."""
+
+from landscope.experiments.demo import demo
+from landscope.experiments.point import measure_point
+from landscope.experiments.properties import FourProperties, four_properties
+from landscope.experiments.registry import EXPERIMENTS
+from landscope.experiments.target import resolve_target
+
+__all__ = [
+    "EXPERIMENTS",
+    "FourProperties",
+    "demo",
+    "four_properties",
+    "measure_point",
+    "resolve_target",
+]

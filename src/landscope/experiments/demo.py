@@ -1,0 +1,49 @@
+"""The demonstration: a small CNN on digits, measured from its first step to its last."""
+
+from pathlib import Path
+
+from landscope.runs import Run
+from landscope.training import MeasureConfig, TrainConfig, train
+from landscope.training.trainer import Progress
+
+
+def demo(
+    out: str | Path, *, seed: int = 0, device: str = "cpu", progress: Progress | None = None
+) -> Run:
+    """Train a SmallCNN on scikit-learn's digits and measure all of it at eight stages.
+
+    Parameters
+    ----------
+    out : path
+        Run folder; the same call again resumes it.
+    seed : int
+        Seed of the weights, the mini-batches and the measurements.
+    device : str
+        Where to compute.
+    progress : callable, optional
+        Called as progress(step, num_steps, doing).
+
+    Returns
+    -------
+    Run
+    """
+    return train(demo_config(seed=seed, device=device), out, progress)
+
+
+def demo_config(*, seed: int = 0, device: str = "cpu") -> TrainConfig:
+    """Return what the demonstration trains and when it measures."""
+    return TrainConfig(
+        data="digits",
+        network="small_cnn",
+        steps=400,
+        batch_size=64,
+        optimizer="sgd",
+        learning_rate=0.02,
+        momentum=0.9,
+        num_measurements=8,
+        measure_examples=200,
+        # Coarser than the defaults, for the sake of time: the error bands say by how much.
+        measure=MeasureConfig(num_probes=4, num_steps=40, tol=1e-3),
+        seed=seed,
+        device=device,
+    )

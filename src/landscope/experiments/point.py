@@ -1,0 +1,56 @@
+"""One point of weight space, measured into a run folder."""
+
+import hashlib
+from pathlib import Path
+
+from landscope.experiments.target import Target
+from landscope.geometry import measure
+from landscope.problem import Problem
+from landscope.runs import Run
+from landscope.training.summary import summarize
+
+
+def measure_point(target: Target, out: str | Path, *, seed: int = 0) -> Run:
+    """Measure a target into a run folder, as its step 0.
+
+    Parameters
+    ----------
+    target : Target
+        What to measure, and how.
+    out : path
+        Run folder. Where it holds this very measurement, nothing is measured again.
+    seed : int
+        Seed of the measurement.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    ValueError
+        If `out` holds a run of another target, other weights, other data or another seed.
+    """
+    config = {
+        "target": target.description,
+        "point": fingerprint(target.problem),
+        "measure": target.measure.model_dump(mode="json"),
+        "seed": seed,
+    }
+    run = Run.create(out, config)
+    if not run.steps():
+        run.write_snapshot(0, measure(target.problem, seed=seed, **target.measure.model_dump()))
+    run.write_summary(summarize(run))
+    return run
+
+
+def fingerprint(problem: Problem) -> dict[str, int | float | str]:
+    """Return what tells this problem from others: its sizes, its weights, its loss."""
+    weights = problem.parameters_vector().detach().cpu().numpy()
+    return {
+        "num_params": problem.num_params,
+        "num_examples": problem.num_examples,
+        "num_classes": problem.num_classes,
+        "weights_sha256": hashlib.sha256(weights.tobytes()).hexdigest(),
+        "loss": float(problem.loss()),
+    }

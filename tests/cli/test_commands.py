@@ -1,0 +1,147 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from landscope.cli import app
+from landscope.runs import Run
+from landscope.training import MeasureConfig, TrainConfig
+
+TINY = ["--steps", "3", "--num-measurements", "2", "--measure-examples", "20", "--width", "0.25"]
+TINY += ["--num-eigenvalues", "4", "--classes", "0,1,2"]
+
+
+def run(*arguments):
+    return CliRunner().invoke(
+        app, [str(argument) for argument in arguments], env={"COLUMNS": "250"}
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A tiny training run, and what the command printed."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    result = run("train", "--out", folder, *TINY)
+    assert result.exit_code == 0, result.output
+    return folder, result
+
+
+def test_train_writes_a_run_folder(trained):
+    folder, result = trained
+    opened = Run.open(folder)
+    assert opened.steps() == [0, 3]
+    assert opened.config["classes"] == [0, 1, 2]
+    assert opened.config["measure"]["num_eigenvalues"] == 4
+    assert opened.snapshot(3)["hessian_eigenvalues"].sizes["rank"] == 4
+    assert json.loads((folder / "summary.json").read_text())["steps"] == [0, 3]
+    assert (folder / "report.html").stat().st_size > 1000
+    assert {file.suffix for file in (folder / "figures").iterdir()} >= {".png", ".svg"}
+    assert str(folder / "report.html") in result.output
+
+
+def test_the_same_command_again_measures_nothing_anew(trained):
+    folder, first = trained
+    written = {file: file.stat().st_mtime_ns for file in (folder / "snapshots").iterdir()}
+    again = run("train", "--out", folder, *TINY)
+    assert again.exit_code == 0
+    assert {file: file.stat().st_mtime_ns for file in (folder / "snapshots").iterdir()} == written
+    assert again.stdout == first.stdout
+
+
+def test_another_configuration_is_refused_in_the_same_folder(trained):
+    result = run("train", "--out", trained[0], *TINY, "--momentum", "0.5")
+    assert result.exit_code == 1
+    assert result.stderr.count("Error: ") == 1
+    assert "momentum is 0.9 there and 0.5 here" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_show_prints_each_measured_step(trained):
+    result = run("show", trained[0])
+    assert result.exit_code == 0
+    assert "λmax(H)" in result.stdout
+    first_cells = [line.strip("│ ").split(" ")[0] for line in result.stdout.splitlines()]
+    assert [cell for cell in first_cells if cell.isdigit()] == ["0", "3"]
+
+
+def test_report_is_written_again(trained):
+    (trained[0] / "report.html").unlink()
+    result = run("report", trained[0])
+    assert result.exit_code == 0
+    assert (trained[0] / "report.html").exists()
+
+
+def test_measure_measures_a_checkpoint_of_a_run(trained, tmp_path):
+    point = tmp_path / "point.json"
+    config = {
+        "network": {"width": 0.25},
+        "data": {"classes": [0, 1, 2], "max_examples": 20},
+        "weights": str(trained[0] / "checkpoints" / "00000003.safetensors"),
+    }
+    point.write_text(json.dumps(config))
+    out = tmp_path / "measured"
+    result = run("measure", point, "--out", out, "--num-eigenvalues", "4")
+    assert result.exit_code == 0, result.output
+    here, there = Run.open(out).snapshot(0), Run.open(trained[0]).snapshot(3)
+    assert float(here["loss"]) == pytest.approx(float(there["loss"]), rel=1e-5)
+    eigenvalues = there["hessian_eigenvalues"].values
+    assert here["hessian_eigenvalues"].values == pytest.approx(eigenvalues, rel=1e-3)
+    assert (out / "report.html").exists()
+    assert (out / "summary.json").exists()
+    assert here["loss"].attrs["long_name"] in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["show", "nowhere"], "nowhere is no run folder"),
+        (["report", "nowhere"], "nowhere is no run folder"),
+        (["train", "--steps", "-3"], "steps=-3"),
+        (["train", "--data", "imagenet"], "'imagenet' is not known; accepted are"),
+        (["measure", "nothing"], "'nothing' is neither"),
+    ],
+)
+def test_an_error_is_one_sentence(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in result.output
+
+
+def test_debug_shows_where(tmp_path):
+    result = run("--debug", "show", tmp_path)
+    assert isinstance(result.exception, FileNotFoundError)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--bogus"], "--bogus"),
+        (["train", "--classes", "a,b"], "integers separated by commas"),
+        (["train", "--steps", "many"], "--steps"),
+        (["train", "--optimizer", "magic"], "--optimizer"),
+        (["measure"], "TARGET"),
+    ],
+)
+def test_usage_errors_exit_with_2(arguments, message):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize("command", ["demo", "measure", "train", "report", "show"])
+def test_help_gives_an_example(command):
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert f"Example:  landscope {command}" in result.stdout
+
+
+def test_train_has_an_option_for_each_field_with_its_description():
+    text = " ".join(run("train", "--help").stdout.replace("│", " ").split())
+    fields = {**TrainConfig.model_fields, **MeasureConfig.model_fields}
+    for name in fields.keys() - {"measure", "num_steps"}:
+        assert f"--{name.replace('_', '-')} " in text
+    for name in fields.keys() - {"measure", "seed", "device", "data_root"}:
+        assert " ".join(fields[name].description.split()[:4]) in text
