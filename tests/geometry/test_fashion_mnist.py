@@ -10,9 +10,9 @@ from tests.reference.clustering import Clustering
 from tests.reference.dense import rows_of_jacobian
 
 
-def train(model, inputs, targets, steps=600, batch_size=64):
-    """Plain SGD: learning rate 0.05, momentum 0.9."""
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+def train(model, inputs, targets, steps=600, batch_size=16):
+    """Plain SGD: batches of 16, learning rate 0.02, momentum 0.9."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
     generator = torch.Generator().manual_seed(0)
     for _ in range(steps):
         batch = torch.randint(len(inputs), (batch_size,), generator=generator)

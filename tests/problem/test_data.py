@@ -117,12 +117,7 @@ def test_any_partition_gives_the_same_loss_gradient_and_product(sizes):
     )
     assert float(problem.loss()) == pytest.approx(float(reference.loss), rel=1e-12)
     assert relative_error(problem.gradient(), reference.gradient) < 1e-12
-    for operator, matrix in (
-        (ls.Hessian, reference.hessian),
-        (ls.GaussNewton, reference.gauss_newton),
-        (ls.EmpiricalFisher, reference.empirical_fisher),
-    ):
-        assert relative_error(operator(problem) @ vector, matrix @ vector) < 1e-12
+    assert relative_error(ls.Hessian(problem) @ vector, reference.hessian @ vector) < 1e-12
 
 
 def test_batches_of_8_and_2_are_one_batch_of_10():
