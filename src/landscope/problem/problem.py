@@ -15,7 +15,7 @@ from landscope.problem.batch import Batch
 from landscope.problem.data import as_batches
 from landscope.problem.forward import Forward, default_forward
 from landscope.problem.losses import CrossEntropy, Loss, MeanSquaredError, normalizer, resolve_loss
-from landscope.problem.network import FunctionNetwork, ModuleNetwork, floating_to
+from landscope.problem.network import FunctionNetwork, ModuleNetwork, Network, floating_to
 from landscope.problem.parameters import Layout, Selection, select_parameters
 from landscope.problem.terms import flatten_logits
 
@@ -104,16 +104,19 @@ class Problem:
         forward = forward or default_forward
         if isinstance(model, nn.Module):
             checks.check_modes(dict(model.named_modules()))
-            parameters = dict(model.named_parameters())
-            buffers = dict(model.named_buffers())
-            self._network: ModuleNetwork | FunctionNetwork = ModuleNetwork(model, forward)
+            if isinstance(params, Mapping):
+                raise TypeError("params is a mapping; for an nn.Module give names or a predicate")
+            parameters: dict[str, Tensor] = dict(model.named_parameters())
+            buffers: dict[str, Tensor] = dict(model.named_buffers())
+            selection: Selection = params
+            self._network: Network = ModuleNetwork(model, forward)
         elif callable(model):
             if not isinstance(params, Mapping):
                 raise TypeError(
                     f"params is a {type(params).__name__}; for a function as model it must map "
                     "the names of its parameters to tensors"
                 )
-            parameters, buffers, params = {**params}, {}, list(params)
+            parameters, buffers, selection = {**params}, {}, list(params)
             self._network = FunctionNetwork(model, forward)
         else:
             raise TypeError(
@@ -123,11 +126,9 @@ class Problem:
 
         if not parameters:
             raise ValueError("model has no parameters; there is no weight space to measure in")
-        if isinstance(params, Mapping):
-            raise TypeError("params is a mapping; for an nn.Module give names or a predicate")
         home = checks.check_one_device(parameters | buffers, "model")
         self.device = torch.device(device) if device is not None else home
-        selected = select_parameters(parameters, params)
+        selected = select_parameters(parameters, selection)
         self.dtype = _working_dtype(dtype, [parameters[name] for name in selected])
         if hasattr(self.loss_terms, "to"):
             self.loss_terms = self.loss_terms.to(self.device, self.dtype)

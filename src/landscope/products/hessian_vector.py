@@ -77,5 +77,5 @@ class HessianVector:
         reference = double_backward(self._f, self._w)(v).double()
         # A Hessian that cancels to nearly nothing is judged on the scale of the gradient.
         gradient = grad(self._f)(self._w).double()
-        scale = reference.norm() + gradient.norm() * v.double().norm() / self._w.double().norm()
+        scale = reference.norm() + gradient.norm() * v.double().norm() / (1 + self._w.norm())
         return float((self(v).double() - reference).norm() / scale.clamp_min(1e-300))

@@ -6,10 +6,11 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.func import jacrev, vjp, vmap
+from torch.func import jacrev, vmap
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from landscope.problem import Batch, Problem
+from landscope.products.jacobian_vector import value_and_pullback
 
 CHUNK_BYTES = 256 * 2**20
 """What one chunk of explicit rows may take."""
@@ -67,10 +68,10 @@ def _rows_of(problem: Problem, batch: Batch) -> Float[Tensor, "T C D"]:
 
 
 def _rows_one_by_one(problem: Problem, batch: Batch) -> Float[Tensor, "T C D"]:
-    z, pull = vjp(problem.batch_logits(batch), problem.parameters_vector())
+    z, pull = value_and_pullback(problem.batch_logits(batch), problem.parameters_vector())
     rows = z.new_empty(z.numel(), problem.num_params)
     for i, row in enumerate(rows):
         one_hot = torch.zeros_like(z)
         one_hot.view(-1)[i] = 1
-        row.copy_(pull(one_hot)[0])
-    return rows.view(*z.shape, -1) if len(z) else rows.view(0, z.shape[1], problem.num_params)
+        row.copy_(pull(one_hot))
+    return rows.view(*z.shape, problem.num_params)

@@ -12,13 +12,21 @@ from landscope.products.linearization import linearize
 Logits = Callable[[Tensor], Tensor]
 
 
+def value_and_pullback(
+    z: Callable[[Tensor], Tensor], w: Tensor
+) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """z(w), and u ↦ Jᵀ u, which may be called again and again."""
+    value, pull, *_ = vjp(z, w)
+    return value, lambda u: pull(u)[0]
+
+
 def double_reverse(z: Logits, w: Float[Tensor, " D"]) -> Callable[[Tensor], Tensor]:
     """v ↦ J v = ∇_u (Jᵀ u · v), in reverse mode twice."""
 
     def product(v: Float[Tensor, " D"]) -> Float[Tensor, "T C"]:
-        values, pull = vjp(z, w)
-        _, pull_back = vjp(lambda u: pull(u)[0], torch.zeros_like(values))
-        return pull_back(v)[0]
+        values, pull = value_and_pullback(z, w)
+        _, push = value_and_pullback(pull, torch.zeros_like(values))
+        return push(v)
 
     return product
 
@@ -44,6 +52,9 @@ class JacobianVector:
 
     def __init__(self, z: Logits, w: Float[Tensor, " D"]) -> None:
         self._z, self._w = z, w
+        self._values: Callable[[], Tensor]
+        self._forward: Callable[[Tensor], Tensor]
+        self._adjoint: Callable[[Tensor], Tensor]
         self.release()
 
     def values(self) -> Float[Tensor, "T C"]:
@@ -61,19 +72,18 @@ class JacobianVector:
     def linearize(self) -> int:
         """Keep the primal pass from now on; the bytes that this takes."""
         values, forward, num_bytes = linearize(self._z, self._w)
-        _, pull = vjp(self._z, self._w)
         self._values = lambda: values
         self._forward = forward
-        self._adjoint = lambda u: pull(u)[0]
+        _, self._adjoint = value_and_pullback(self._z, self._w)
         # The backward graph keeps the activations, of which the tangent map has its own copy.
         return 2 * num_bytes
 
     def release(self) -> None:
         """Keep nothing between products from now on."""
         z, w = self._z, self._w
-        self._values: Callable[[], Tensor] = lambda: z(w)
-        self._forward: Callable[[Tensor], Tensor] = lambda v: jvp(z, (w,), (v,))[1]
-        self._adjoint: Callable[[Tensor], Tensor] = lambda u: vjp(z, w)[1](u)[0]
+        self._values = lambda: z(w)
+        self._forward = lambda v: jvp(z, (w,), (v,))[1]
+        self._adjoint = lambda u: value_and_pullback(z, w)[1](u)
 
     def use_reference(self) -> None:
         """Compute J v in reverse mode from now on."""
