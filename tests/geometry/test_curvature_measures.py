@@ -33,7 +33,7 @@ def inside(estimate, truth, level=0.999):
 def test_curvature(operator):
     matrix = getattr(dense("mlp"), operator)
     exact = torch.linalg.eigvalsh(matrix).flip(0)
-    measured = ls.curvature(problem_of(name), k=8, operator=operator_of("mlp", operator), tol=1e-8)
+    measured = ls.curvature(problem_of("mlp"), k=8, operator=operator_of("mlp", operator), tol=1e-8)
     assert measured.converged
     assert float((measured.eigenvalues - exact[:8]).abs().max()) < 1e-7 * float(exact[0])
     residuals = (matrix @ measured.vectors - measured.vectors * measured.eigenvalues).norm(dim=0)
