@@ -129,3 +129,15 @@ def test_the_simplex_wants_three_classes(snapshot):
     two = snapshot.assign(targets=snapshot["targets"] % 2)
     with pytest.raises(NotMeasuredError, match="three classes, found 2"):
         simplex.figure(two)
+
+
+def test_what_ranges_over_many_scales_is_drawn_on_a_logarithmic_axis(trajectory):
+    steep = trajectory.assign(
+        hessian_trace=10.0 ** (trajectory["step"] / 100.0),
+        tangent_kernel_drift=trajectory["tangent_kernel_drift"] * 0,
+    )
+    layout = curvature.interactive(steep).layout
+    assert layout.yaxis2.type == "log"
+    assert layout.yaxis3.type != "log"
+    assert curvature.figure(steep).axes[1].get_yscale() == "log"
+    assert tangent_kernel.interactive(steep).layout.yaxis3.type != "log"

@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 
 from landscope.figures.stages import as_trajectory
-from landscope.figures.summary import summary
+from landscope.figures.summary import plus_minus, summary
 
 
 def rows(trajectory):
@@ -14,7 +15,7 @@ def test_the_peak_is_the_largest_value_and_its_step(trajectory):
     peak = int(np.argmax(values))
     assert 0 < peak < 6
     assert row.peak_step == trajectory["step"].values[peak]
-    assert float(row.peak.split(" ± ")[0]) == np.round(values[peak], 4)
+    assert row.peak == plus_minus(values[peak], trajectory["hessian_residuals"].values[peak, 0])
 
 
 def test_the_gradient_power_is_that_of_the_top_C(trajectory):
@@ -35,3 +36,18 @@ def test_what_was_not_measured_has_no_row(snapshot):
     assert [(group.heading, len(group.rows)) for group in groups] == [
         ("Observation 2 · logit gradients cluster", 1)
     ]
+
+
+@pytest.mark.parametrize("value", [3.14159, -271.828, 1.2345e-7, 6.022e23, 0.99999])
+@pytest.mark.parametrize("relative", [1e-9, 3e-4, 0.02, 0.7])
+def test_a_number_is_written_to_within_its_error(value, relative):
+    text = plus_minus(value, abs(value) * relative).replace("−", "-").replace("·10", "e")
+    text = text.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
+    mantissa, _, power = text.partition("e")
+    number, _, error = mantissa.strip("()").partition(" ± ")
+    scale = 10.0 ** int(power or 0)
+    assert float(number) * scale == pytest.approx(value, rel=max(0.1 * relative, 6e-5))
+    if error:
+        assert float(error) * scale == pytest.approx(abs(value) * relative, rel=0.5)
+    else:
+        assert relative < 1e-4

@@ -19,6 +19,7 @@ def along_training(
     quantities: Sequence[tuple[str, str, str]],
     levels: Sequence[Level] = (),
     errors: Mapping[str, tuple[str, float]] | None = None,
+    wide: bool = False,
 ) -> Panel:
     """Describe a panel of scalars against the training step, with their errors.
 
@@ -37,6 +38,8 @@ def along_training(
         For a variable the one that holds its error, and by how much to multiply that. Otherwise
         it is `<variable>_stderr`, where there is one, times the number of standard errors that
         all bands have.
+    wide
+        Whether the quantity may range over many scales; where it does, the axis is logarithmic.
     """
     axis = training_axis(trajectory)
     steps = [f"{step:,}" for step in trajectory["step"].values]
@@ -65,8 +68,16 @@ def along_training(
         ylabel=ylabel,
         curves=curves,
         levels=levels,
+        log_y=wide and _ranges_over_scales(curves),
         xticks=(axis.ticks, axis.tick_labels),
     )
+
+
+def _ranges_over_scales(curves: Sequence[Curve]) -> bool:
+    values = np.concatenate([np.empty(0), *(curve.y[np.isfinite(curve.y)] for curve in curves)])
+    positive = values[values > 0]
+    # A zero, the drift at its reference, is no reason to hide the scales of all other values.
+    return bool((values >= 0).all() and positive.size and positive.max() > 30 * positive.min())
 
 
 def _hover(steps: Sequence[str], values: np.ndarray, error: np.ndarray | None) -> list[str]:

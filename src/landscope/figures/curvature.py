@@ -30,9 +30,10 @@ EXPECTED = (
     "logit gradients grow more slowly than the probabilities freeze (σ<sub>c</sub>² ∝ "
     "σ<sub>z</sub><sup>β</sup> with β < 1), so a short run may show the rise alone. "
     "Tr/‖·‖ falls as σ<sub>z</sub> grows (Fig. 8), in the model a finite-N effect: at N → ∞ it is "
-    "√(C−1)(1 + σ<sub>E</sub>²/σ<sub>c</sub>²) throughout. Outliers: C by the abstract, C − 1 by "
-    "the model. The paper says nothing of 2/η: that limit is for full-batch gradient descent on a "
-    "quadratic; momentum and minibatches move it."
+    "√(C−1)(1 + σ<sub>E</sub>²/σ<sub>c</sub>²) throughout. There H = G; in a network R adds "
+    "much to ‖H‖ and little to Tr H, so the ratio of H can start low and rise. Outliers: C by the "
+    "abstract, C − 1 by the model. The paper says nothing of 2/η: that limit is for full-batch "
+    "gradient descent on a quadratic; momentum and minibatches move it."
 )
 DEFINITIONS = (
     ("λ<sub>max</sub>", "largest eigenvalue of H or G; its error bar is its residual ‖Av − λv‖"),
@@ -83,7 +84,7 @@ def _panels(trajectory: xr.Dataset) -> list[Panel]:
     most = max([C - 1, *(max(curve.y) for curve in outliers.curves)])
     return [
         _sharpness(trajectory),
-        along_training(trajectory, "Trace", "Tr (loss/weight²)", _both("trace")),
+        along_training(trajectory, "Trace", "Tr (loss/weight²)", _both("trace"), wide=True),
         along_training(trajectory, "Trace over Frobenius norm", "Tr/‖·‖", _both("trace_over_norm")),
         replace(outliers, ylim=(0, 1.2 * most)),
     ]

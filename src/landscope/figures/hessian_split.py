@@ -19,10 +19,11 @@ HOW_TO_READ = (
     "1 where R adds nothing."
 )
 EXPECTED = (
-    "The first observation the model rests on: R is small beside G, so H ≈ G. The paper states it "
-    "for the top of the spectrum and gives no bound; the Frobenius ratio also counts the many "
-    "small eigenvalues of R in the bulk, so it can be sizeable while the top eigenvalues agree. "
-    "R should weaken as a network widens: the tangent-kernel limit."
+    "The first observation the model rests on: R is small beside G, so H ≈ G. The paper gives no "
+    "bound. What its model needs is that R is weak beside the outliers of G; the Frobenius ratio "
+    "also counts the many small eigenvalues of R in the bulk, and R is weighted by the residuals "
+    "p − y, largest before training, so the ratio can exceed 1 at first. R should weaken as a "
+    "network widens: the tangent-kernel limit."
 )
 DEFINITIONS = (
     (

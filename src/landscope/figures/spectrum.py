@@ -36,6 +36,11 @@ DEFINITIONS = (
         "ρ(λ) = (1/D) Σ<sub>i</sub> φ<sub>σ</sub>(λ − λ<sub>i</sub>)",
         "density, seen through a Gaussian kernel of width σ; a stick is φ<sub>σ</sub>(0)/D high",
     ),
+    (
+        "outlier",
+        "eigenvalue above the largest gap, in units of the spacing at the fitted bulk edge; one "
+        "that lies just beyond the edge need not be one",
+    ),
 )
 REQUIRES = (
     "hessian_density",

@@ -124,7 +124,7 @@ def _draw_curve(axes: Axes, curve: Curve) -> None:
             fmt=marker,
             ls="none" if curve.kind == "points" else "--" if curve.dashed else "-",
             color=colour,
-            markerfacecolor="white" if curve.symbol.endswith("-open") else colour,
+            markerfacecolor="none" if curve.symbol.endswith("-open") else colour,
             elinewidth=0.8,
             capsize=1.8,
             label=name,

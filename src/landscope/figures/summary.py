@@ -68,19 +68,21 @@ def summary(trajectory: xr.Dataset) -> list[Group]:
 
 
 def plus_minus(value: float, error: float = 0.0) -> str:
-    """Write a number with its error, to two digits of the error.
+    """Write a number with its error, to two digits of the error and at most five of the number.
 
     Parameters
     ----------
     value
         Exact where `error` is zero or NaN; then it is given to four digits.
     error
-        Its standard error.
+        Its standard error. Below the last digit written it is left out.
 
     Examples
     --------
     >>> plus_minus(12.3456, 0.21), plus_minus(-0.123456), plus_minus(4.2e-6, 3e-7)
     ('12.35 ± 0.21', '−0.1235', '(4.20 ± 0.30)·10⁻⁶')
+    >>> plus_minus(1.03228437, 4e-7)
+    '1.0323'
     """
     if not math.isfinite(value):
         return "–"
@@ -88,10 +90,18 @@ def plus_minus(value: float, error: float = 0.0) -> str:
         return f"{value:.4g}".replace("-", "−")
     exponent = math.floor(math.log10(max(abs(value), error)))
     power = exponent if not -4 < exponent < 6 else 0
-    decimals = max(0, 1 - math.floor(math.log10(error)) + power)
     scaled, margin = value / 10.0**power, error / 10.0**power
-    text = f"{scaled:.{decimals}f} ± {margin:.{decimals}f}".replace("-", "−")
-    return f"({text})·10{str(power).translate(_SUPERSCRIPTS)}" if power else text
+    digits = 1 - math.floor(math.log10(margin))
+    decimals = max(0, min(digits, 4 - exponent + power))
+    text = f"{scaled:.{decimals}f}".replace("-", "−")
+    if margin > 0.5 / 10.0**decimals:
+        text = f"{text} ± {margin:.{decimals}f}"
+        return f"({text})·{_power_of_ten(power)}" if power else text
+    return f"{text}·{_power_of_ten(power)}" if power else text
+
+
+def _power_of_ten(power: int) -> str:
+    return f"10{str(power).translate(_SUPERSCRIPTS)}"
 
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -63,12 +63,17 @@ def _panels(trajectory: xr.Dataset) -> list[Panel]:
             "Spectrum", "rank", "eigenvalue of K (logit²/weight²)", spectra, log_x=True, log_y=True
         ),
         along_training(
-            trajectory, "Trace", "Tr K (logit²/weight²)", [("tangent_kernel_trace", "Tr K", BLUE)]
+            trajectory,
+            "Trace",
+            "Tr K (logit²/weight²)",
+            [("tangent_kernel_trace", "Tr K", BLUE)],
+            wide=True,
         ),
         along_training(
             trajectory,
             "Drift",
             "‖K − K₀‖/‖K₀‖",
             [("tangent_kernel_drift", "drift", VERMILLION)],
+            wide=True,
         ),
     ]
