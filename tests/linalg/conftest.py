@@ -1,3 +1,4 @@
+import jaxtyping
 import pytest
 import torch
 
@@ -37,3 +38,11 @@ def _operator_with():
 @pytest.fixture(name="operator_of")
 def _operator_of():
     return MatrixOperator
+
+
+@pytest.fixture(name="without_shape_checks")
+def _without_shape_checks():
+    """For hundreds of runs of what other tests run with its shapes checked."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

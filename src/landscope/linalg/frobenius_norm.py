@@ -29,9 +29,13 @@ def frobenius_norm(A: Any, num_probes: int = 30, seed: int = 0) -> Estimate:
     Notes
     -----
     With Q and P = I − QQᵀ as for the trace, ‖A‖_F² = ‖AQ‖_F² + ‖AP‖_F² (exact; mean of ‖Av‖² over n
-    probes v of the rest) is estimated without bias. The standard error of the norm is
-    that of the square, from the spread over the probes, by the delta method:
-    σ(‖A‖_F) = σ(‖A‖_F²) / 2‖A‖_F.
+    probes v of the rest) is estimated without bias. With C = PA²P the variance of one probe is
+
+    .. math:: \mathrm{Var}‖Av‖^2 = \frac{2}{d+2}\left(d\,\mathrm{tr} C^2 − (\mathrm{tr} C)^2\right),
+
+    with tr C² = E (Av·Av′)² over pairs of probes. The larger of this and the sample variance is
+    taken: where few eigenvalues dominate, either is often too small when the estimate is. The
+    standard error of the norm follows by the delta method, σ(‖A‖_F) = σ(‖A‖_F²) / 2‖A‖_F.
 
     Examples
     --------
@@ -48,11 +52,14 @@ def frobenius_norm(A: Any, num_probes: int = 30, seed: int = 0) -> Estimate:
     if deflation.num_left == 0:
         return Estimate(math.sqrt(sketched), num_products=product.count)
     images = product(deflation.probes())
-    squares = space.gram(images, images).diagonal()
+    gram = space.gram(images, images)
+    squares = gram.diagonal()
     norm = math.sqrt(sketched + squares.mean().item())
     if norm == 0:
         return Estimate(0.0, num_products=product.count)
-    n = deflation.num_left
-    stderr = math.sqrt(squares.var().item() / n) / (2 * norm)
+    n, d = deflation.num_left, deflation.dim_left
+    pairs = (gram.square().sum() - squares.square().sum()).item() / (n * (n - 1))
+    expected = 2 / (d + 2) * (d * pairs - squares.mean().item() ** 2)
+    stderr = math.sqrt(max(expected, squares.var().item()) / n) / (2 * norm)
     rounding = 10 * torch.finfo(space.dtype).eps * norm
     return Estimate(norm, math.hypot(stderr, rounding), n - 1, product.count)

@@ -7,7 +7,6 @@ from typing import Any, SupportsFloat
 import torch
 from jaxtyping import Float64
 from scipy import stats
-from scipy.optimize import brentq
 from torch import Tensor
 
 from landscope.linalg.estimate import Estimate
@@ -102,18 +101,16 @@ class SpectralDensity:
         Estimate
             Between 0 and 1; times D it is a number of eigenvalues.
         """
-        if not a <= b:
-            raise ValueError(f"a must be at most b, got a = {a} and b = {b}")
-        above, below = (
-            self.kernel.cumulative(b - self.nodes),
-            self.kernel.cumulative(a - self.nodes),
-        )
+        low, high = float(a), float(b)
+        if not low <= high:
+            raise ValueError(f"a must be at most b, got a = {low} and b = {high}")
+        above, below = (self.kernel.cumulative(end - self.nodes) for end in (high, low))
         share, stderr, dof = _probe_mean(
             (above - below)[None], self.weights, self.num_probes, self.dim
         )
         return Estimate(share.item(), stderr.item(), dof.item(), self.num_products)
 
-    def quantile(self, q: float) -> Estimate:
+    def quantile(self, q: SupportsFloat) -> Estimate:
         """Point that has the share q of the smoothed spectrum on its left.
 
         Parameters
@@ -127,25 +124,25 @@ class SpectralDensity:
             In the unit of the eigenvalues. Its standard error is that of the share, carried
             through the cumulative distribution.
         """
-        if not 0 < q < 1:
+        share = float(q)
+        if not 0 < share < 1:
             raise ValueError(f"q must lie in (0, 1), got {q}")
-        point = self._point_with_mass(q)
+        (point,) = self._points_with_mass(share)
         error = self.mass(-math.inf, point)
-        low = self._point_with_mass(max(q - error.stderr, 0.0))
-        high = self._point_with_mass(min(q + error.stderr, 1.0))
+        low, high = self._points_with_mass(share - error.stderr, share + error.stderr)
         return Estimate(point, (high - low) / 2, error.dof, self.num_products)
 
-    def _point_with_mass(self, share: float) -> float:
-        def excess(x: float) -> float:
-            return (self.weights @ self.kernel.cumulative(x - self.nodes)).item() - share
-
+    def _points_with_mass(self, *shares: float) -> list[float]:
+        """Invert the cumulative distribution by bisection, to rounding."""
         margin = 9 * self.kernel.width
-        low, high = self.nodes.min().item() - margin, self.nodes.max().item() + margin
-        if excess(low) >= 0:
-            return low
-        if excess(high) <= 0:
-            return high
-        return float(brentq(excess, low, high, xtol=1e-12 * (high - low)))
+        low = torch.full((len(shares),), self.nodes.min().item() - margin, dtype=torch.float64)
+        high = torch.full_like(low, self.nodes.max().item() + margin)
+        wanted = torch.tensor(shares, dtype=torch.float64)
+        for _ in range(60):
+            middle = (low + high) / 2
+            short = self.kernel.cumulative(middle[:, None] - self.nodes) @ self.weights < wanted
+            low, high = torch.where(short, middle, low), torch.where(short, high, middle)
+        return ((low + high) / 2).tolist()
 
 
 def spectral_density(
@@ -194,7 +191,8 @@ def spectral_density(
     .. math:: \mathrm{Var}(v^⊤f(A)v) = \frac{2}{D+2}\left(\overline{f^2} − \overline{f}^2\right),
 
     with bars for means over the spectrum, which the same nodes give. It is steadier than the
-    spread of a few probes where few eigenvalues count; the degrees of freedom are Satterthwaite's.
+    spread of a few probes where few eigenvalues count. The degrees of freedom are Satterthwaite's,
+    and no fewer than ``num_probes``, their number for a single eigenvalue.
 
     Examples
     --------
@@ -255,4 +253,4 @@ def _probe_mean(
     second, fourth = centred**2 @ weights, centred**4 @ weights
     stderr = (2 * second / ((dim + 2) * num_probes)).sqrt()
     dof = num_probes * dim * second**2 / fourth
-    return mean, stderr, torch.where(fourth > 0, dof.clamp_min(1.0), math.inf)
+    return mean, stderr, torch.where(fourth > 0, dof.clamp_min(num_probes), math.inf)

@@ -36,7 +36,8 @@ def trace(A: Any, num_probes: int = 30, seed: int = 0) -> Estimate:
     .. math:: \mathrm{Var}(v^⊤Bv) = \frac{2}{d+2}\left(d\,‖B‖_F^2 − (\mathrm{tr} B)^2\right),
 
     with ‖B‖_F² = E‖Bv‖² from the same products. That is steadier than the spread of n numbers. The
-    degrees of freedom of the standard error are Satterthwaite's, from the spread of ‖Bv‖².
+    degrees of freedom of the standard error are Satterthwaite's, from the spread of ‖Bv‖², and
+    no fewer than n, their number for an operator of rank one.
     Hutch++: Meyer et al. 2021, arXiv:2010.09649.
 
     Examples
@@ -62,10 +63,11 @@ def trace(A: Any, num_probes: int = 30, seed: int = 0) -> Estimate:
     n, d, square = deflation.num_left, deflation.dim_left, squares.mean().item()
     variance = 2 / (d + 2) * max(d * square - left**2, 0.0) / n
     spread = squares.var().item()
-    dof = 2 * n * square**2 / spread if spread > 0 else math.inf
+    dof = max(2 * n * square**2 / spread, n) if spread > 1e-9 * square**2 else math.inf
     norm = math.hypot(
         space.gram(deflation.sketched_images, deflation.sketched_images).trace().sqrt().item(),
         math.sqrt(square),
     )
-    rounding = 10 * torch.finfo(space.dtype).eps * norm
-    return Estimate(sketched + left, math.hypot(math.sqrt(variance), rounding), dof, product.count)
+    value = sketched + left
+    rounding = 10 * torch.finfo(space.dtype).eps * max(norm, abs(value))
+    return Estimate(value, math.hypot(math.sqrt(variance), rounding), dof, product.count)

@@ -1,0 +1,184 @@
+import copy
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from scipy import integrate, stats
+from scipy.optimize import brentq
+
+from landscope.linalg import GaussianKernel, spectral_density
+
+NUM_RUNS = 200
+INF = math.inf
+SPECTRA = {
+    "loss Hessian": np.concatenate(
+        [np.geomspace(10, 4, 4), 0.6 * np.random.default_rng(0).standard_normal(76)]
+    ),
+    "even": np.linspace(-1, 2, 80),
+}
+
+
+def exact_density(density, eigenvalues):
+    """The kernel-smoothed spectrum itself."""
+    law = stats.norm(np.asarray(eigenvalues), density.kernel.width)
+    return law.pdf(density.grid.numpy()[:, None]).mean(1)
+
+
+def exact_mass(density, eigenvalues, low, high):
+    law = stats.norm(np.asarray(eigenvalues), density.kernel.width)
+    return (law.cdf(high) - law.cdf(low)).mean()
+
+
+def exact_quantile(density, eigenvalues, share):
+    return brentq(lambda x: exact_mass(density, eigenvalues, -INF, x) - share, -9, 19)
+
+
+@pytest.mark.parametrize("spectrum", SPECTRA)
+@pytest.mark.usefixtures("without_shape_checks")
+def test_intervals_cover_the_smoothed_spectrum_as_often_as_they_say(operator_with, spectrum):
+    values = SPECTRA[spectrum]
+    operator = operator_with(values)
+    limits = (values.min(), values.max())
+    middle, top = np.median(values), values.max()
+    masses = [(-INF, middle), (0.2, 1.0), (top - 0.5, INF)]
+    hits = []
+    for seed in range(NUM_RUNS):
+        found = spectral_density(
+            operator, num_probes=4, num_steps=12, seed=seed, num_grid=25, width=0.5, limits=limits
+        )
+        low, high = found.interval()
+        truth = exact_density(found, values)
+        inside = (low.numpy() <= truth) & (truth <= high.numpy())
+        seen = truth > 1e-2 * truth.max()
+        if not hits:
+            shares = [exact_mass(found, values, a, b) for a, b in masses]
+            shares.append(exact_quantile(found, values, 0.3))
+        intervals = [found.mass(a, b).interval() for a, b in masses]
+        intervals.append(found.quantile(0.3).interval())
+        covered = [a <= share <= b for (a, b), share in zip(intervals, shares, strict=True)]
+        hits.append(np.concatenate([inside[seen][::4], covered]))
+    coverage = np.mean(hits, axis=0)
+    assert 0.92 <= coverage.mean() <= 0.98
+    assert coverage.min() >= 0.89  # of 200 runs of 95 %, the worst of many points
+    assert coverage[-4:].max() <= 0.99
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+def test_density_has_mass_one_and_agrees_with_the_spectrum(operator_with):
+    values = SPECTRA["loss Hessian"]
+    density = spectral_density(operator_with(values), num_probes=60, num_steps=40)
+    assert integrate.trapezoid(density.density, density.grid) == pytest.approx(1.0, abs=1e-6)
+    assert density.kernel.width == pytest.approx((values.max() - values.min()) / 40, rel=1e-6)
+    truth = exact_density(density, values)
+    errors = (density.density.numpy() - truth) / density.stderr.numpy()
+    assert np.abs(errors).max() < 5
+    assert density.stderr.max() < 0.1 * truth.max()
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+def test_standard_error_is_the_scatter_over_seeds(operator_with):
+    operator = operator_with(SPECTRA["even"])
+    runs = [
+        spectral_density(operator, 3, 10, seed, num_grid=9, width=0.4, limits=(-1, 2))
+        for seed in range(NUM_RUNS)
+    ]
+    scatter = torch.stack([run.density for run in runs]).std(0)
+    stated = torch.stack([run.stderr for run in runs]).square().mean(0).sqrt()
+    torch.testing.assert_close(scatter, stated, rtol=0.2, atol=0)
+
+
+def test_exhausted_krylov_space_is_exact_for_its_probe(operator_with):
+    """Moments of one probe, vᵀAᵏv, come out to rounding whatever the degree."""
+    values = np.linspace(-1, 2, 12)
+    operator = operator_with(values)
+    density = spectral_density(operator, num_probes=1, num_steps=80)
+    assert density.num_products == 12
+    torch.testing.assert_close(density.nodes, torch.as_tensor(values), rtol=0, atol=1e-10)
+    probe = torch.randn(1, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64).T
+    shares = (torch.linalg.eigh(operator.matrix).eigenvectors.T @ probe)[:, 0] ** 2
+    torch.testing.assert_close(density.weights, shares / shares.sum(), rtol=1e-9, atol=1e-12)
+
+
+def test_whole_mass_is_exact_and_quantiles_invert_it(operator_with):
+    density = spectral_density(operator_with(SPECTRA["even"]), num_steps=20)
+    whole = density.mass(-INF, INF)
+    assert whole == pytest.approx(1.0, abs=1e-12)
+    assert whole.stderr < 1e-12
+    for q in (0.01, 0.5, 0.99):
+        point = density.quantile(q)
+        assert density.mass(-INF, point) == pytest.approx(q, abs=1e-9)
+        assert point.stderr > 0
+
+
+def test_quantile_inside_a_gap_keeps_a_finite_error(operator_with):
+    values = np.concatenate([np.full(50, -1.0), np.full(50, 1.0)])
+    density = spectral_density(operator_with(values), width=0.01)
+    assert math.isfinite(density.quantile(0.5).stderr)
+
+
+@pytest.mark.parametrize(("value", "width"), [(0.0, 1 / 80), (3.0, 3 / 80), (-2.0, 2 / 80)])
+def test_multiple_of_the_identity(operator_of, value, width):
+    density = spectral_density(operator_of(value * torch.eye(50, dtype=torch.float64)))
+    assert density.kernel.width == pytest.approx(width)
+    assert density.quantile(0.5) == pytest.approx(value, abs=1e-9)
+    assert density.stderr.max() < 1e-6 * density.density.max()
+
+
+def test_scaling_the_operator_scales_the_axis(operator_of, operator_with):
+    operator = operator_with(SPECTRA["even"])
+    plain = spectral_density(operator, num_steps=20)
+    scaled = spectral_density(operator_of(1e-6 * operator.matrix), num_steps=20)
+    torch.testing.assert_close(scaled.grid, 1e-6 * plain.grid)
+    torch.testing.assert_close(scaled.density, 1e6 * plain.density)
+    torch.testing.assert_close(scaled.stderr, 1e6 * plain.stderr)
+
+
+def test_float32_operator_gives_float64_results(operator_with):
+    operator = operator_with(SPECTRA["even"], dtype=torch.float32)
+    single = spectral_density(operator, num_steps=20, width=0.2, limits=(-1, 2))
+    assert single.density.dtype == torch.float64
+    truth = exact_density(single, SPECTRA["even"])
+    assert np.abs((single.density.numpy() - truth) / single.stderr.numpy()).max() < 5
+
+
+def test_seeded_and_picklable(operator_with):
+    operator = operator_with(SPECTRA["even"])
+    before = torch.get_rng_state()
+    first, again = (spectral_density(operator, 2, 10, seed=7) for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(first.density, again.density)
+    assert not torch.equal(first.weights, spectral_density(operator, 2, 10, seed=8).weights)
+    for duplicate in (copy.deepcopy(first), pickle.loads(pickle.dumps(first))):
+        assert torch.equal(duplicate.density, first.density)
+
+
+def test_kernel_is_a_gaussian():
+    kernel, law = GaussianKernel(0.3), stats.norm(scale=0.3)
+    x = torch.linspace(-2, 2, 9, dtype=torch.float64)
+    np.testing.assert_allclose(kernel(x).numpy(), law.pdf(x), rtol=1e-12)
+    np.testing.assert_allclose(kernel.cumulative(x).numpy(), law.cdf(x), atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_probes": 0}, "num_probes must be at least 1"),
+        ({"num_steps": 0}, "num_steps must be at least 1"),
+        ({"num_grid": 0}, "num_grid must be at least 1"),
+        ({"width": 0.0}, "width must be positive"),
+        ({"limits": (1.0, 0.0)}, "limits must be ascending"),
+    ],
+)
+def test_bad_arguments_are_refused(operator_with, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        spectral_density(operator_with(np.arange(5.0)), **arguments)
+
+
+def test_bad_questions_are_refused(operator_with):
+    density = spectral_density(operator_with(np.arange(5.0)))
+    with pytest.raises(ValueError, match="a must be at most b"):
+        density.mass(1.0, 0.0)
+    with pytest.raises(ValueError, match="q must lie"):
+        density.quantile(1.0)
