@@ -141,3 +141,11 @@ def test_what_ranges_over_many_scales_is_drawn_on_a_logarithmic_axis(trajectory)
     assert layout.yaxis3.type != "log"
     assert curvature.figure(steep).axes[1].get_yscale() == "log"
     assert tangent_kernel.interactive(steep).layout.yaxis3.type != "log"
+
+
+def test_error_bars_that_reach_zero_do_not_stretch_a_logarithmic_axis(trajectory):
+    steep = trajectory.assign(hessian_trace=10.0 ** (trajectory["step"] / 100.0))
+    unsure = steep.assign(hessian_trace_stderr=steep["hessian_trace"])
+    low, high = curvature.figure(unsure).axes[1].get_ylim()
+    assert 0.1 < low < 1
+    assert high < 1e7

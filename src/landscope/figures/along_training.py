@@ -1,6 +1,7 @@
 """A panel of scalars against the training step."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -62,15 +63,15 @@ def along_training(
                 symbol=_SYMBOLS[index],
             )
         )
-    return Panel(
+    panel = Panel(
         title=title,
         xlabel="training step",
         ylabel=ylabel,
         curves=curves,
         levels=levels,
-        log_y=wide and _ranges_over_scales(curves),
         xticks=(axis.ticks, axis.tick_labels),
     )
+    return _logarithmic(panel) if wide and _ranges_over_scales(curves) else panel
 
 
 def _ranges_over_scales(curves: Sequence[Curve]) -> bool:
@@ -78,6 +79,14 @@ def _ranges_over_scales(curves: Sequence[Curve]) -> bool:
     positive = values[values > 0]
     # A zero, the drift at its reference, is no reason to hide the scales of all other values.
     return bool((values >= 0).all() and positive.size and positive.max() > 30 * positive.min())
+
+
+def _logarithmic(panel: Panel) -> Panel:
+    """Show the scales of the values; error bars that reach zero must not stretch the axis."""
+    curves = [replace(c, y=np.where(c.y > 0, c.y, np.nan)) for c in panel.curves]
+    values = np.concatenate([curve.y for curve in curves])
+    limits = (np.nanmin(values) / 2, 2 * np.nanmax(values))
+    return replace(panel, curves=curves, log_y=True, ylim=limits)
 
 
 def _hover(steps: Sequence[str], values: np.ndarray, error: np.ndarray | None) -> list[str]:

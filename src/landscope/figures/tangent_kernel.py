@@ -15,8 +15,8 @@ from landscope.figures.style import BLUE, VERMILLION
 TITLE = "Tangent kernel: spectrum and drift"
 HOW_TO_READ = (
     "Left, the eigenvalues of the kernel of all logit gradients, from early (dark) to late "
-    "(light); right, how much the kernel grew, and how far it has turned away from where it began "
-    "(0: not at all)."
+    "(light); middle, their sum; right, how far the kernel has moved from where it began, in units "
+    "of its own size there."
 )
 EXPECTED = (
     "The paper names the tangent kernel as a limit: in it the kernel stays where it began and "
