@@ -31,6 +31,8 @@ def trajectory():
             "hessian_num_outliers": ("step", [2, 2, 3]),
             "hessian_trace_over_norm": ("step", [2.0, 1.9, 1.5]),
             "hessian_trace_over_norm_stderr": ("step", [0.02, 0.03, 0.04]),
+            "gauss_newton_trace_over_norm": ("step", [2.5, 2.4, 2.2]),
+            "gauss_newton_trace_over_norm_stderr": ("step", [0.1, 0.2, 0.3]),
         },
         coords={"step": [0, 10, 100]},
     )
@@ -68,11 +70,12 @@ def test_snapshot_shows_scalars_with_error_and_unit(trajectory):
 def test_properties_are_set_beside_what_the_paper_says(trajectory):
     text = printed(properties_table(four_properties(trajectory)))
     assert "2 or 3" in text
-    assert "2 → 3" in text
+    assert "2 → 2 (at the peak, step 10) → 3" in text
     assert "0.30 → 0.90" in text
     assert "C/D = 0.0005" in text
     assert "1.5 → 40 (step 10) → 8 (step 100): rises, then falls" in text
-    assert "2.000 ± 0.020 → 1.500 ± 0.040" in text
+    assert "H: 2.000 ± 0.020 → 1.500 ± 0.040" in text
+    assert "G-term: 2.50 ± 0.10 → 2.20 ± 0.30" in text
     assert "no hyperplane is trained" in text
 
 

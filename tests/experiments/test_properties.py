@@ -15,14 +15,17 @@ def test_power_is_read_at_the_last_rank_where_fewer_than_c_eigenvectors_were_fou
             "hessian_num_outliers": ("step", [9, 11]),
             "hessian_trace_over_norm": ("step", [3.0, 2.0]),
             "hessian_trace_over_norm_stderr": ("step", [0.1, 0.2]),
+            "gauss_newton_trace_over_norm": ("step", [5.0, 4.0]),
+            "gauss_newton_trace_over_norm_stderr": ("step", [0.3, 0.4]),
         },
         coords={"step": [0, 5]},
     )
     found = four_properties(trajectory)
     assert (found.gradient.initial, found.gradient.final) == (0.3, 0.6)
     assert found.gradient.chance == 10 / 500
-    assert (found.outliers.initial, found.outliers.final) == (9, 11)
-    assert (found.signature.initial, found.signature.final_stderr) == (3.0, 0.2)
+    assert (found.outliers.initial, found.outliers.at_peak, found.outliers.final) == (9, 9, 11)
+    assert (found.signature.initial, found.signature.final.stderr) == (3.0, 0.2)
+    assert (found.signature.final_gauss_newton, found.signature.initial_gauss_newton) == (4.0, 5.0)
 
 
 def test_transient_needs_a_peak_between_the_ends():

@@ -9,7 +9,7 @@ from landscope.experiments import demo as run_demo
 
 
 def demo(out: Out = Path("runs/demo"), seed: Seed = 0, device: Device = "cpu") -> None:
-    """Train a small CNN on handwritten digits and measure its landscape at eight stages.
+    """Train a small CNN on handwritten digits and measure its landscape at seven stages.
 
     Prints the four properties of Fort & Ganguli 2019 as found, and writes a report. Nothing is
     downloaded; two cores need less than three minutes.

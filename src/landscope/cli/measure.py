@@ -41,7 +41,7 @@ def measure(
 
     data: {name: digits, max_examples: 300}
 
-    weights: runs/demo/checkpoints/00000400.safetensors
+    weights: runs/demo/checkpoints/00000250.safetensors
 
     Example:  [bold]landscope measure point.yaml --out runs/point[/bold]
     """

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from landscope.cli.numbers import with_error, with_error_in_brackets
 from landscope.experiments import FourProperties
+from landscope.linalg import Estimate
 
 # Variable: heading of its column in a trajectory.
 _TRAJECTORY_COLUMNS: Mapping[str, str] = {
@@ -73,7 +74,8 @@ def properties_table(found: FourProperties) -> Table:
     table.add_row(
         "1  Outliers of the Hessian",
         f"C − 1 or C of them: {outliers.num_classes - 1} or {outliers.num_classes}",
-        f"{outliers.initial} → {outliers.final}",
+        f"{outliers.initial} → {outliers.at_peak} (at the peak, step {transient.peak_step}) → "
+        f"{outliers.final}",
     )
     table.add_row(
         "2  Gradient power in the top C eigenvectors",
@@ -91,10 +93,15 @@ def properties_table(found: FourProperties) -> Table:
     table.add_row(
         "4  Curvature signature Tr(H)/‖H‖ (no hyperplane is trained in here)",
         "falls as the logits spread, leaving the Goldilocks zone",
-        f"{with_error(signature.initial, signature.initial_stderr)} → "
-        f"{with_error(signature.final, signature.final_stderr)}",
+        f"H: {_estimated(signature.initial)} → {_estimated(signature.final)}\n"
+        f"G-term: {_estimated(signature.initial_gauss_newton)} → "
+        f"{_estimated(signature.final_gauss_newton)}",
     )
     return table
+
+
+def _estimated(estimate: Estimate) -> str:
+    return with_error(estimate.value, estimate.stderr)
 
 
 def _number(snapshot: xr.Dataset, name: str, printed: Callable[[float, float], str]) -> str:

@@ -10,7 +10,7 @@ from landscope.training.trainer import Progress
 def demo(
     out: str | Path, *, seed: int = 0, device: str = "cpu", progress: Progress | None = None
 ) -> Run:
-    """Train a SmallCNN on scikit-learn's digits and measure all of it at eight stages.
+    """Train a SmallCNN on scikit-learn's digits and measure all of it at seven stages.
 
     Parameters
     ----------
@@ -35,12 +35,12 @@ def demo_config(*, seed: int = 0, device: str = "cpu") -> TrainConfig:
     return TrainConfig(
         data="digits",
         network="small_cnn",
-        steps=400,
+        steps=250,
         batch_size=64,
         optimizer="sgd",
         learning_rate=0.02,
         momentum=0.9,
-        num_measurements=8,
+        num_measurements=7,
         measure_examples=200,
         # Coarser than the defaults, for the sake of time: the error bands say by how much.
         measure=MeasureConfig(num_probes=4, num_steps=40, tol=1e-3),

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import xarray as xr
 
+from landscope.linalg import Estimate
+
 _NEEDED = (
     "num_classes",
     "num_params",
@@ -12,6 +14,8 @@ _NEEDED = (
     "hessian_num_outliers",
     "hessian_trace_over_norm",
     "hessian_trace_over_norm_stderr",
+    "gauss_newton_trace_over_norm",
+    "gauss_newton_trace_over_norm_stderr",
 )
 
 
@@ -23,12 +27,14 @@ class OutlierCount:
     ----------
     num_classes : int
         C; the model of the paper gives C − 1 outliers.
-    initial, final : int
-        Outliers of the Hessian's spectrum at the first and the last measured step.
+    initial, at_peak, final : int
+        Outliers of the Hessian's spectrum at the first measured step, at the one of highest
+        curvature, and at the last.
     """
 
     num_classes: int
     initial: int
+    at_peak: int
     final: int
 
 
@@ -86,16 +92,16 @@ class CurvatureSignature:
 
     Attributes
     ----------
-    initial, final : float
+    initial, final : Estimate
         Tr(H)/‖H‖_F at the first and the last step.
-    initial_stderr, final_stderr : float
-        Their standard errors.
+    initial_gauss_newton, final_gauss_newton : Estimate
+        The same for the G-term alone, which is all the Hessian there is in the random model.
     """
 
-    initial: float
-    final: float
-    initial_stderr: float
-    final_stderr: float
+    initial: Estimate
+    final: Estimate
+    initial_gauss_newton: Estimate
+    final_gauss_newton: Estimate
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,7 @@ def four_properties(trajectory: xr.Dataset) -> FourProperties:
         OutlierCount(
             num_classes,
             initial=int(first["hessian_num_outliers"]),
+            at_peak=int(trajectory["hessian_num_outliers"][peak]),
             final=int(last["hessian_num_outliers"]),
         ),
         GradientConfinement(
@@ -152,9 +159,13 @@ def four_properties(trajectory: xr.Dataset) -> FourProperties:
             final_step=int(lambda_max.step[-1]),
         ),
         CurvatureSignature(
-            initial=float(first["hessian_trace_over_norm"]),
-            final=float(last["hessian_trace_over_norm"]),
-            initial_stderr=float(first["hessian_trace_over_norm_stderr"]),
-            final_stderr=float(last["hessian_trace_over_norm_stderr"]),
+            initial=_estimate(first, "hessian_trace_over_norm"),
+            final=_estimate(last, "hessian_trace_over_norm"),
+            initial_gauss_newton=_estimate(first, "gauss_newton_trace_over_norm"),
+            final_gauss_newton=_estimate(last, "gauss_newton_trace_over_norm"),
         ),
     )
+
+
+def _estimate(snapshot: xr.Dataset, name: str) -> Estimate:
+    return Estimate(float(snapshot[name]), float(snapshot[f"{name}_stderr"]))
