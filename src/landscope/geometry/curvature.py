@@ -107,7 +107,7 @@ def curvature(
     top = eigsh(A, k, which="LA", tol=tol, seed=seed)
     bottom = None if A.psd else eigsh(A, 1, which="SA", tol=tol, seed=seed)
     total = trace(A, seed=seed)
-    norm = frobenius_norm(A, seed=seed)
+    norm = frobenius_norm(A, seed=seed + 1)  # other probes: the ratio takes them as independent
     outliers = find_outliers(top.values.numpy())
     return Curvature(
         eigenvalues=top.values,

@@ -80,7 +80,7 @@ def hessian_split(
     """
     k = default_num_eigenvalues(problem) if k is None else k
     G = GaussNewton(problem)
-    norm = frobenius_norm(G, seed=seed)
+    norm = frobenius_norm(G, seed=seed + 1)
     hessian = eigsh(Hessian(problem), k, which="LA", tol=tol, seed=seed)
     gauss_newton = eigsh(G, k, which="LA", tol=tol, seed=seed)
     return split(
@@ -101,7 +101,9 @@ def split(
 ) -> HessianSplit:
     """The split, with what is known of H and G at hand."""
     R = LogitCurvature(problem)
-    norm = frobenius_norm(R, seed=seed)
+    norm = frobenius_norm(
+        R, seed=seed
+    )  # other probes than G's: the ratio takes them as independent
     k = len(hessian_eigenvalues)
     V = hessian_vectors
     explained = (V.double() * (G @ V).double()).sum(0).cpu()

@@ -101,7 +101,7 @@ def tangent_kernel(
     drift = Estimate(float("nan"), float("nan"))
     if reference is not None:
         K_0 = TangentKernel(reference)
-        drift = ratio(frobenius_norm(K - K_0, seed=seed), frobenius_norm(K_0, seed=seed))
+        drift = ratio(frobenius_norm(K - K_0, seed=seed), frobenius_norm(K_0, seed=seed + 1))
     return TangentKernelSpectrum(
         eigenvalues=eigsh(K, k or 2 * problem.num_classes, which="LA", tol=tol, seed=seed).values,
         trace=trace(K, seed=seed),

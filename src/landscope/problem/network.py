@@ -1,7 +1,8 @@
 """The model as a pure function of its state: a module or a function, called the same way."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -20,12 +21,23 @@ class Network(Protocol):
         """Logits and targets of the batch."""
 
 
+@contextmanager
+def differentiable_attention() -> Iterator[None]:
+    """Attention on the MATH backend, and no fused layers: the only ones with all derivatives."""
+    fused_layers = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused_layers)
+
+
 class ModuleNetwork:
     """A module, evaluated at any parameters and buffers.
 
     The module is copied, so that neither its weights, nor its mode, nor its buffers ever change
-    for the caller, and a later change of the caller's has no effect here. Attention runs on the
-    MATH backend, the only one that can be differentiated twice.
+    for the caller, and a later change of the caller's has no effect here.
     """
 
     def __init__(self, model: nn.Module, forward: Forward) -> None:
@@ -34,7 +46,7 @@ class ModuleNetwork:
 
     def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         """Logits and targets of the batch."""
-        with sdpa_kernel(SDPBackend.MATH):
+        with differentiable_attention():
             return functional_call(
                 self._call, {f"model.{name}": value for name, value in state.items()}, (batch,)
             )
@@ -53,7 +65,7 @@ class FunctionNetwork:
         def model(*inputs: Any, **named_inputs: Any) -> Any:
             return self._function(dict(state), *inputs, **named_inputs)
 
-        with sdpa_kernel(SDPBackend.MATH):
+        with differentiable_attention():
             return self._forward(model, batch)
 
 

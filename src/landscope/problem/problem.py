@@ -179,7 +179,7 @@ class Problem:
         ValueError
             When the vector has another length than D.
         """
-        return self._layout.unflatten(self._point(vector))
+        return self._layout.unflatten(self._point(vector, "vector"))
 
     def at(self, where: Float[Tensor, " D"] | nn.Module) -> "Problem":
         """The same problem at other weights.
@@ -211,7 +211,7 @@ class Problem:
             moved._vector = self._layout.flatten({n: state.pop(n) for n in self._layout.shapes})
             moved._fixed = state
         else:
-            moved._vector = self._point(where).detach().to(self.device, self.dtype).clone()
+            moved._vector = self._point(where, "where").detach().to(self.device, self.dtype).clone()
         checks.check_finite_state(self._layout.unflatten(moved._vector), moved._fixed)
         return moved
 
@@ -303,10 +303,12 @@ class Problem:
     def _on_device(self, data: Any) -> Any:
         return tree_map(lambda x: floating_to(x, self.device, self.dtype), data)
 
-    def _point(self, vector: Float[Tensor, "..."]) -> Float[Tensor, " D"]:
+    def _point(self, vector: Any, argument: str) -> Float[Tensor, " D"]:
         if not isinstance(vector, Tensor) or vector.shape != (self.num_params,):
             came = tuple(vector.shape) if isinstance(vector, Tensor) else type(vector).__name__
-            raise ValueError(f"vector is {came}; it must be a tensor of shape ({self.num_params},)")
+            raise ValueError(
+                f"{argument} is {came}; it must be a tensor of shape ({self.num_params},)"
+            )
         return vector
 
 

@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-LINEARIZE_AFTER = 4
-"""Passes over the data after which linearising pays: it costs about as much as a few products."""
+LINEARIZE_AFTER = 24
+"""Passes over the data after which linearising is taken to pay: it saves more than half of each
+product, and costs some tens of products. A count, not a time, so that runs repeat themselves."""
 
 DEFAULT_MEMORY_SHARE = 0.4
 """Share of the free memory that linearised batches may take by default."""
