@@ -1,6 +1,7 @@
 """Snapshots: one measured point of a run as one immutable NetCDF file."""
 
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -17,6 +18,9 @@ def write_snapshot(path: Path, dataset: xr.Dataset) -> None:
     """
     if path.exists():
         raise FileExistsError(f"the snapshot {path} exists and snapshots are never overwritten")
+    dataset = dataset.copy()  # shallow: only attributes are replaced
+    for attributes in (dataset.attrs, *(v.attrs for v in dataset.variables.values())):
+        attributes.update({name: _text(value) for name, value in attributes.items()})
     with appearing(path) as beside:
         dataset.to_netcdf(beside, engine="h5netcdf")
 
@@ -24,3 +28,8 @@ def write_snapshot(path: Path, dataset: xr.Dataset) -> None:
 def read_snapshot(path: Path) -> xr.Dataset:
     """Read a snapshot into memory."""
     return xr.load_dataset(path, engine="h5netcdf")
+
+
+def _text(value: Any) -> Any:
+    """Give text of any class as a plain str: HDF5 refuses others, such as torch.__version__."""
+    return str(value) if isinstance(value, str) else value
