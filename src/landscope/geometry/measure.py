@@ -130,7 +130,7 @@ def measure(
             "title": "Local geometry of a neural loss landscape",
             "source": PAPER,
             "landscope_version": version("landscope"),
-            "torch_version": torch.__version__,
+            "torch_version": str(torch.__version__),  # a subclass of str, which no file takes
             "seed": seed,
             "failures": "; ".join(failures),
         },

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import psutil
@@ -64,6 +65,7 @@ class Repeated(Generic[D]):
         memory_limit: int | None = None,
         self_check: bool = True,
     ) -> None:
+        load_forward_mode()
         self._derivatives = derivatives
         self._w = w
         self._memory_limit = memory_limit
@@ -121,6 +123,14 @@ class Repeated(Generic[D]):
                 self._compare_with_reference()
                 if self._on_reference:
                     return
+
+
+@cache
+def load_forward_mode() -> None:
+    """Let torch load its forward-mode rules, which warn of their own deprecated script compiler."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        torch.func.jvp(torch.sin, (torch.zeros(1),), (torch.ones(1),))
 
 
 def free_bytes(device: torch.device) -> int:
