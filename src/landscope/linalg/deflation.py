@@ -60,14 +60,15 @@ class Deflation:
         krylov = KrylovSubspace(self.product, 2 * rank)
         if rank:
             images = self.product(self.space.random(rank, self._generator))
-            lengths = self.space.gram(images, images).diagonal().sqrt()
-            krylov.add(images / lengths.max().clamp_min(torch.finfo(torch.float64).tiny).to(images))
+            lengths = self.space.norms(images)
+            tiny = torch.finfo(self.space.dtype).tiny
+            krylov.add(images / lengths.max().clamp_min(tiny).to(images))
         return krylov.basis.block(0, krylov.basis.size)
 
     def probes(self) -> Float[Tensor, "D n"]:
         """Give vectors orthogonal to Q, uniform on the sphere of radius √d."""
         vectors = self.rest(self.space.random(self.num_left, self._generator))
-        lengths = self.space.gram(vectors, vectors).diagonal().sqrt()
+        lengths = self.space.norms(vectors)
         return vectors * (self.dim_left**0.5 / lengths).to(vectors)
 
     def rest(self, block: Float[Tensor, "D n"]) -> Float[Tensor, "D n"]:

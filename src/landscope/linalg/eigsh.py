@@ -187,7 +187,7 @@ class _Search:
     def run(self, start: Float[Tensor, "D 1"]) -> Eigenpairs:
         """Iterate, compute the true residuals, and go on from there while that helps."""
         krylov = KrylovSubspace(self.product, self.basis_size + self.k)
-        krylov.add(start / self.product.space.gram(start, start).sqrt().item())
+        krylov.add(start / self.product.space.norms(start).item())
         self._iterate(krylov, look_for_missed=True)
         best, images = self._explicit(krylov)
         while not best.converged:
@@ -283,8 +283,7 @@ def _ritz_pairs(
         chosen = chosen[values[chosen].argsort(descending=True)]
     values, rotation = values[chosen], rotation[:, chosen].to(X)
     vectors, images = X @ rotation, AX @ rotation
-    errors = images - vectors * values.to(X)
-    residuals = space.gram(errors, errors).diagonal().sqrt()
+    residuals = space.norms(images - vectors * values.to(X))
     converged = bool(residuals.max() <= tol * largest)
     signs = space.signs(vectors)
     return Eigenpairs(values, vectors * signs, residuals, converged, product.count), images * signs
@@ -297,7 +296,7 @@ def _start(v0: Tensor, space: VectorSpace) -> Float[Tensor, "D 1"]:
             f"v0 must have shape (D,) or (D, j) with D = {space.dim}, got {tuple(v0.shape)}"
         )
     start = v0.reshape(space.dim, -1).sum(1, keepdim=True).to(space.dtype)
-    length = space.gram(start, start).item()
+    length = space.norms(start).item()
     if not 0 < length < float("inf"):
         raise ValueError(f"v0 must be finite and its columns must not add up to zero, got {v0}")
     return start

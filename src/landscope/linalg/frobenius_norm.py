@@ -47,8 +47,7 @@ def frobenius_norm(A: Any, num_probes: int = 30, seed: int = 0) -> Estimate:
     """
     deflation = Deflation(A, num_probes, seed)
     product, space = deflation.product, deflation.space
-    images = deflation.sketched_images
-    sketched = space.gram(images, images).trace().item()
+    sketched = space.norms(deflation.sketched_images).square().sum().item()
     if deflation.num_left == 0:
         return Estimate(math.sqrt(sketched), num_products=product.count)
     images = product(deflation.probes())

@@ -69,8 +69,7 @@ class KrylovSubspace:
 
     def absorb(self, images: Float[Tensor, "D w"]) -> None:
         """Expand by products AW that are known already."""
-        squares = self.space.gram(images, images).diagonal()
-        self.scale = max(self.scale, squares.max().item() ** 0.5)
+        self.scale = max(self.scale, self.space.norms(images).max().item())
         columns = self._extend(images, self.scale)
         self.H = torch.cat([_pad_rows(self.H, self.basis.size), columns], dim=1)
 
@@ -123,7 +122,7 @@ def tridiagonalise(
         components of its eigenvectors the weights of the Gauss quadrature.
     """
     krylov = KrylovSubspace(product, min(num_steps, product.space.dim) + 1)
-    krylov.add(start / product.space.gram(start, start).sqrt().item())
+    krylov.add(start / product.space.norms(start).item())
     while krylov.pending and krylov.size < num_steps:
         krylov.expand()
     return krylov.projected

@@ -57,6 +57,9 @@ class VectorSpace(Protocol):
     ) -> Float64[Tensor, "a b"]:
         """Inner products XᵀY."""
 
+    def norms(self, block: Float[Tensor, "D b"]) -> Float64[Tensor, " b"]:
+        """Length of each vector."""
+
     def signs(self, block: Float[Tensor, "D b"]) -> Float[Tensor, " b"]:
         """Sign of the entry of largest magnitude of each vector, ±1."""
 
@@ -105,6 +108,11 @@ class DenseSpace:
             entries = slice(start, start + ENTRIES_PER_CHUNK)
             total += left[entries].T.double() @ right[entries].double()
         return total
+
+    def norms(self, block: Float[Tensor, "D b"]) -> Float64[Tensor, " b"]:
+        """Length of each vector, accumulated in float64 on a CPU."""
+        dtype = torch.float64 if block.device.type == "cpu" else None
+        return torch.linalg.vector_norm(block, dim=0, dtype=dtype).cpu().double()
 
     def signs(self, block: Float[Tensor, "D b"]) -> Float[Tensor, " b"]:
         """Sign of the entry of largest magnitude of each vector, ±1."""
@@ -197,12 +205,12 @@ def orthogonalise(
     """
     column = vector[:, None]
     coefficients = torch.zeros(basis.size, dtype=torch.float64)
-    norm = space.gram(column, column).item() ** 0.5
+    norm = space.norms(column).item()
     for sweep in range(5):
         step = basis.gram(column)
         column = column - basis.combine(step)
         coefficients += step[:, 0]
-        before, norm = norm, space.gram(column, column).item() ** 0.5
+        before, norm = norm, space.norms(column).item()
         if norm <= negligible:
             return column[:, 0], coefficients, 0.0
         if sweep > 0 and norm > 0.7 * before:

@@ -59,15 +59,12 @@ def trace(A: Any, num_probes: int = 30, seed: int = 0) -> Estimate:
     probes = deflation.probes()
     images = deflation.rest(product(probes))
     left = space.gram(probes, images).diagonal().mean().item()
-    squares = space.gram(images, images).diagonal()  # each ‖Bv‖², of mean ‖B‖_F²
+    squares = space.norms(images).square()  # each ‖Bv‖², of mean ‖B‖_F²
     n, d, square = deflation.num_left, deflation.dim_left, squares.mean().item()
     variance = 2 / (d + 2) * max(d * square - left**2, 0.0) / n
     spread = squares.var().item()
     dof = max(2 * n * square**2 / spread, n) if spread > 1e-9 * square**2 else math.inf
-    norm = math.hypot(
-        space.gram(deflation.sketched_images, deflation.sketched_images).trace().sqrt().item(),
-        math.sqrt(square),
-    )
+    norm = math.hypot(space.norms(deflation.sketched_images).norm().item(), math.sqrt(square))
     value = sketched + left
     rounding = 10 * torch.finfo(space.dtype).eps * max(norm, abs(value))
     return Estimate(value, math.hypot(math.sqrt(variance), rounding), dof, product.count)
