@@ -5,13 +5,13 @@ import pytest
 import xarray as xr
 from rich.console import Console
 
-from landscope.cli.tables import properties_table, snapshot_table, trajectory_table
+from landscope.cli.tables import properties_table, snapshot_table, trajectory_tables
 from landscope.experiments import four_properties
 
 
-def printed(table):
-    console = Console(file=io.StringIO(), width=200)
-    console.print(table)
+def printed(*tables, width=200):
+    console = Console(file=io.StringIO(), width=width)
+    console.print(*tables, sep="\n")
     return console.file.getvalue()
 
 
@@ -39,7 +39,7 @@ def trajectory():
 
 
 def test_trajectory_shows_each_step_with_its_main_numbers(trajectory):
-    text = printed(trajectory_table(trajectory, "a run"))
+    text = printed(*trajectory_tables(trajectory))
     row = next(line for line in text.splitlines() if line.strip("│ ").startswith("10 "))
     assert [cell.strip() for cell in row.strip("│").split("│")] == [
         "10",
@@ -51,8 +51,13 @@ def test_trajectory_shows_each_step_with_its_main_numbers(trajectory):
     ]
 
 
+def test_trajectory_fits_into_80_characters(trajectory):
+    wide, narrow = (printed(*trajectory_tables(trajectory), width=w) for w in (200, 80))
+    assert wide.split() == narrow.split()
+
+
 def test_trajectory_leaves_out_what_was_not_measured(trajectory):
-    text = printed(trajectory_table(trajectory.drop_vars("hessian_trace_over_norm"), "a run"))
+    text = printed(*trajectory_tables(trajectory.drop_vars("hessian_trace_over_norm")))
     assert "Tr H" not in text
     assert "λmax" in text
 

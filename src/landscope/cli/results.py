@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.text import Text
 
 from landscope.cli.progress import working
-from landscope.cli.tables import properties_table, snapshot_table, trajectory_table
+from landscope.cli.tables import properties_table, snapshot_table, trajectory_tables
 from landscope.experiments import four_properties
 from landscope.runs import Run
 
@@ -21,7 +21,7 @@ def write_report_of(run: Run) -> None:
 
 def print_trajectory(run: Run) -> None:
     """Print one row for each measured step."""
-    Console().print(trajectory_table(run.trajectory(), str(run.path)))
+    Console().print(*trajectory_tables(run.trajectory()), sep="\n")
 
 
 def print_snapshot(run: Run) -> None:

@@ -10,19 +10,22 @@ from landscope.cli.numbers import with_error, with_error_in_brackets
 from landscope.experiments import FourProperties
 from landscope.linalg import Estimate
 
-# Variable: heading of its column in a trajectory.
-_TRAJECTORY_COLUMNS: Mapping[str, str] = {
+# Variable: heading of its column. Two tables, for one would not fit into 80 characters.
+_CURVATURE: Mapping[str, str] = {
     "loss": "loss",
     "test_accuracy": "test acc.",
     "hessian_eigenvalues": "λmax(H)",
     "hessian_num_outliers": "outliers",
     "hessian_gradient_power": "‖g‖² in top C",
+    "hessian_trace_over_norm": "Tr H/‖H‖",
+}
+_LOGITS: Mapping[str, str] = {
     "q_slsc": "q_SLSC",
     "q_sl": "q_SL",
     "q_dl": "q_DL",
     "sigma_z": "σ_z",
+    "entropy": "entropy",
     "logit_curvature_ratio": "‖R‖/‖G‖",
-    "hessian_trace_over_norm": "Tr H/‖H‖",
 }
 
 
@@ -41,22 +44,27 @@ def snapshot_table(snapshot: xr.Dataset, title: str) -> Table:
     return table
 
 
-def trajectory_table(trajectory: xr.Dataset, title: str) -> Table:
-    """Return one row for each measured step, with the main numbers that were measured.
+def trajectory_tables(trajectory: xr.Dataset) -> list[Table]:
+    """Return one row for each measured step: curvature and gradient, then logits.
 
     Of the eigenvalues the largest is shown, of the cumulative gradient power the share in the
-    top C. Brackets hold the error of the last digits.
+    top C. Brackets hold the error of the last digits. What was not measured is left out.
     """
-    columns = {name: head for name, head in _TRAJECTORY_COLUMNS.items() if name in trajectory}
-    table = Table(
-        "step", *columns.values(), title=title, title_justify="left", row_styles=["", "dim"]
-    )
-    for step in trajectory.step.values:
-        snapshot = trajectory.sel(step=step)
-        table.add_row(
-            str(step), *(_number(snapshot, name, with_error_in_brackets) for name in columns)
-        )
-    return table
+    tables = []
+    for title, headings in (
+        ("Curvature and gradient", _CURVATURE),
+        ("Logit gradients and logits", _LOGITS),
+    ):
+        columns = {name: head for name, head in headings.items() if name in trajectory}
+        table = Table("step", *columns.values(), title=title, title_justify="left")
+        for step in trajectory.step.values:
+            snapshot = trajectory.sel(step=step)
+            table.add_row(
+                str(step), *(_number(snapshot, name, with_error_in_brackets) for name in columns)
+            )
+        if columns:
+            tables.append(table)
+    return tables
 
 
 def properties_table(found: FourProperties) -> Table:
