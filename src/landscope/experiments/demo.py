@@ -48,7 +48,8 @@ def demo_config(*, seed: int = 0, device: str = "cpu") -> TrainConfig:
         num_measurements=7,
         measure_examples=200,
         # Coarser than the defaults, for the sake of time: the error bands say by how much.
-        measure=MeasureConfig(num_probes=4, num_steps=40, tol=1e-3),
+        # Sixteen eigenvalues are ten outliers and the six that the bulk's edge is fitted to.
+        measure=MeasureConfig(num_eigenvalues=16, num_probes=4, num_steps=40, tol=1e-3),
         seed=seed,
         device=device,
     )
