@@ -101,7 +101,7 @@ class Problem:
         self.weight_decay = float(weight_decay)
         self.loss_terms = resolve_loss(loss)
 
-        forward = forward or default_forward
+        self.forward = forward or default_forward
         if isinstance(model, nn.Module):
             checks.check_modes(dict(model.named_modules()))
             if isinstance(params, Mapping):
@@ -109,7 +109,7 @@ class Problem:
             parameters: dict[str, Tensor] = dict(model.named_parameters())
             buffers: dict[str, Tensor] = dict(model.named_buffers())
             selection: Selection = params
-            self._network: Network = ModuleNetwork(model, forward)
+            self._network: Network = ModuleNetwork(model, self.forward)
         elif callable(model):
             if not isinstance(params, Mapping):
                 raise TypeError(
@@ -117,7 +117,7 @@ class Problem:
                     "the names of its parameters to tensors"
                 )
             parameters, buffers, selection = {**params}, {}, list(params)
-            self._network = FunctionNetwork(model, forward)
+            self._network = FunctionNetwork(model, self.forward)
         else:
             raise TypeError(
                 f"model is a {type(model).__name__}; accepted are an nn.Module and a function "

@@ -137,7 +137,8 @@ class Recorder:
 
     def _snapshot(self, model: nn.Module | Tensor) -> xr.Dataset:
         if isinstance(model, nn.Module) and has_empty_statistics(model):
-            model = calibrated(model, (batch.data for batch in self.problem.batches))
+            batches = (batch.data for batch in self.problem.batches)
+            model = calibrated(model, batches, self.problem.forward)
         here = self.problem.at(model)
         if not self._wants_reference:
             return self._measure(here)
