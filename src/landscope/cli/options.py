@@ -23,3 +23,6 @@ DataRoot = Annotated[
 RunFolder = Annotated[
     Path, typer.Argument(metavar="RUN", help="A run folder, as train, measure and demo write it.")
 ]
+ReportFolder = Annotated[
+    Path | None, typer.Option("--out", help="Where to write; the run folder itself if not given.")
+]

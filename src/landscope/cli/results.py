@@ -1,5 +1,7 @@
 """What a command leaves behind: report and figures in the run folder, tables in the terminal."""
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.text import Text
 
@@ -9,13 +11,15 @@ from landscope.experiments import four_properties
 from landscope.runs import Run
 
 
-def write_report_of(run: Run) -> None:
-    """Write the report and the figures of a run, and say where the report lies."""
+def write_report_of(run: Run, out: Path | None = None) -> None:
+    """Write the report and the figures of a run, there or in `out`, and say where it lies."""
     # plotly and matplotlib are slow to import, and no other command needs them.
     from landscope.figures import write_report
 
     with working("drawing the report"):
-        report = write_report(run.trajectory(), run.path / "report.html", config=run.config)
+        report = write_report(
+            run.trajectory(), (out or run.path) / "report.html", config=run.config
+        )
     Console(soft_wrap=True).print(Text(f"Report: {report}", style="bold"))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from jaxtyping import Float, Float64
 from torch import Tensor
@@ -63,7 +64,7 @@ class Curvature:
 def curvature(
     problem: Problem,
     k: int | None = None,
-    operator: str | LinearOperator = "hessian",
+    operator: Any = "hessian",
     *,
     tol: float = 1e-4,
     seed: int = 0,
@@ -105,7 +106,7 @@ def curvature(
     A = resolve_operator(problem, operator)
     k = default_num_eigenvalues(problem) if k is None else k
     top = eigsh(A, k, which="LA", tol=tol, seed=seed)
-    bottom = None if A.psd else eigsh(A, 1, which="SA", tol=tol, seed=seed)
+    bottom = None if getattr(A, "psd", False) else eigsh(A, 1, which="SA", tol=tol, seed=seed)
     total = trace(A, seed=seed)
     norm = frobenius_norm(A, seed=seed + 1)  # other probes: the ratio takes them as independent
     outliers = find_outliers(top.values.numpy())
@@ -126,7 +127,7 @@ def curvature(
     )
 
 
-def resolve_operator(problem: Problem, operator: str | LinearOperator) -> LinearOperator:
+def resolve_operator(problem: Problem, operator: Any) -> Any:
     """The operator behind the ``operator`` argument of the measurements.
 
     Raises
@@ -134,7 +135,7 @@ def resolve_operator(problem: Problem, operator: str | LinearOperator) -> Linear
     ValueError
         For an unknown name.
     """
-    if isinstance(operator, LinearOperator):
+    if not isinstance(operator, str):
         return operator
     if operator not in OPERATORS:
         raise ValueError(f"operator is {operator!r}; accepted are {sorted(OPERATORS)}")

@@ -1,13 +1,13 @@
 """How much of the gradient lies along the directions of high curvature."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from jaxtyping import Float, Float64
 from torch import Tensor
 
 from landscope.geometry.curvature import default_num_eigenvalues, resolve_operator
 from landscope.linalg import eigsh
-from landscope.operators import LinearOperator
 from landscope.problem import Problem
 
 
@@ -36,7 +36,7 @@ class GradientOverlap:
 def gradient_overlap(
     problem: Problem,
     k: int | None = None,
-    operator: str | LinearOperator = "hessian",
+    operator: Any = "hessian",
     *,
     tol: float = 1e-4,
     seed: int = 0,

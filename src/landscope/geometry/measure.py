@@ -68,7 +68,7 @@ def measure(
     Raises
     ------
     ValueError
-        When the loss itself is not finite.
+        When the loss itself is not finite, or ``num_eigenvalues`` lies outside 1 to D.
 
     See Also
     --------
@@ -88,6 +88,10 @@ def measure(
     if not np.isfinite(loss):
         raise NonFiniteError(f"the loss is {loss}; there is no geometry to measure at this point")
     k = default_num_eigenvalues(problem) if num_eigenvalues is None else num_eigenvalues
+    if not 1 <= k <= problem.num_params:
+        raise ValueError(
+            f"num_eigenvalues is {k}; it must lie between 1 and D = {problem.num_params}"
+        )
 
     @cache
     def curved(name: str) -> tuple[LinearOperator, Curvature]:
@@ -121,7 +125,7 @@ def measure(
     for name, part in parts.items():
         try:
             values |= part()
-        except (ValueError, RuntimeError) as failure:
+        except Exception as failure:  # whatever it is, what was measured is kept
             failures.append(f"{name}: {failure}")
             warnings.warn(f"measure leaves out {name}: {failure}", stacklevel=2)
     return xr.Dataset(

@@ -31,6 +31,10 @@ class CurvatureOperator(LinearOperator, Generic[Derivative]):
     def __init__(
         self, problem: Problem, *, memory_limit: int | None = None, self_check: bool = True
     ) -> None:
+        if not isinstance(problem, Problem):
+            raise TypeError(
+                f"problem is a {type(problem).__name__}; it must be a Problem(model, data, ...)"
+            )
         super().__init__((problem.num_params,) * 2, problem.dtype, problem.device)
         self.problem = problem
         self._derivatives: Repeated[Derivative] = Repeated(

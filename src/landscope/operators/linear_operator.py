@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscope.problem.checks import check_surroundings
+
 
 class LinearOperator(ABC):
     """A linear map R^n → R^m that is known by its products.
@@ -54,6 +56,7 @@ class LinearOperator(ABC):
         ValueError
             For another length, number of dimensions, or device.
         """
+        check_surroundings()
         if not isinstance(v, Tensor):
             raise TypeError(f"v is a {type(v).__name__}; it must be a torch tensor")
         if v.dtype != self.dtype:

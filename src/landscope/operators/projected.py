@@ -32,7 +32,7 @@ class Projected(LinearOperator):
     (1, 1)
     """
 
-    def __init__(self, operator: LinearOperator, basis: Any) -> None:
+    def __init__(self, operator: Any, basis: Any) -> None:
         if len(basis.shape) != 2 or basis.shape[0] != operator.shape[0]:
             raise ValueError(
                 f"basis has shape {tuple(basis.shape)}; it must be ({operator.shape[0]}, d)"
@@ -42,8 +42,8 @@ class Projected(LinearOperator):
         super().__init__((basis.shape[1],) * 2, operator.dtype, operator.device)
         self.operator = operator
         self.basis = basis
-        self.symmetric = operator.symmetric
-        self.psd = operator.psd
+        self.symmetric = getattr(operator, "symmetric", False)
+        self.psd = getattr(operator, "psd", False)
 
     def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
         """Pᵀ A P v."""

@@ -9,11 +9,63 @@ from torch import Tensor, nn
 
 from landscope.problem.batch import Batch
 from landscope.problem.data import leaves
+from landscope.problem.losses import CrossEntropy
 from landscope.problem.network import Network
 
 
 class NonFiniteError(ValueError):
     """NaN or infinity where a number was needed."""
+
+
+def check_surroundings() -> None:
+    """Refuse modes of torch in which no exact derivative can be taken.
+
+    Raises
+    ------
+    RuntimeError
+        Inside ``torch.autocast`` or ``torch.inference_mode``.
+    """
+    if torch.is_inference_mode_enabled():
+        raise RuntimeError(
+            "landscope was called inside torch.inference_mode, which has no derivatives; call it "
+            "outside (torch.no_grad does no harm)"
+        )
+    if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
+        raise RuntimeError(
+            "landscope was called inside torch.autocast, which rounds every product; call it "
+            "outside, and choose the precision with Problem(dtype=...)"
+        )
+
+
+def check_forward_output(output: object) -> None:
+    """Refuse a forward function that gives anything but logits and targets.
+
+    Raises
+    ------
+    TypeError
+        Saying what it gave.
+    """
+    parts = output if isinstance(output, tuple) else ()
+    if len(parts) != 2 or not all(isinstance(part, Tensor) for part in parts):
+        raise TypeError(
+            f"forward gave a {type(output).__name__}; it must give a pair of tensors "
+            "(logits, targets)"
+        )
+
+
+def check_target_kind(targets: Shaped[Tensor, "T ..."], loss: object, index: int) -> None:
+    """Refuse class indices in a floating dtype.
+
+    Raises
+    ------
+    ValueError
+        Naming the batch and the dtype.
+    """
+    if isinstance(loss, CrossEntropy) and targets.ndim == 1 and targets.is_floating_point():
+        raise ValueError(
+            f"data has targets of {targets.dtype} in batch {index}; cross-entropy takes class "
+            "indices (an integer dtype) or one probability per class"
+        )
 
 
 def check_modes(modules: Mapping[str, nn.Module]) -> None:

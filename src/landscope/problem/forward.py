@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 Forward = Callable[[Any, Any], tuple[Tensor, Tensor]]
 
+WRAPPERS = ("DataParallel", "DistributedDataParallel", "OptimizedModule")
 TARGET_KEYS = ("labels", "targets", "target", "label", "y")
 
 
@@ -49,6 +50,15 @@ def default_forward(model: Callable[..., Any], batch: Any) -> tuple[Tensor, Tens
     if is_causal_language_model(model):
         logits, targets = logits[:, :-1], targets[:, 1:]
     return logits, targets
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The user's own module inside DataParallel, DistributedDataParallel or torch.compile."""
+    while True:
+        inner = getattr(model, "_orig_mod", getattr(model, "module", None))
+        if type(model).__name__ not in WRAPPERS or not isinstance(inner, nn.Module):
+            return model
+        model = inner
 
 
 def is_causal_language_model(model: object) -> bool:

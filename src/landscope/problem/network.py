@@ -41,7 +41,10 @@ class ModuleNetwork:
     """
 
     def __init__(self, model: nn.Module, forward: Forward) -> None:
-        copied = copy.deepcopy(model).requires_grad_(False)
+        # A module may keep an activation of its last pass, which cannot be copied with its graph.
+        kept = (value for module in model.modules() for value in vars(module).values())
+        detached = {id(x): x.detach() for x in kept if isinstance(x, Tensor) and not x.is_leaf}
+        copied = copy.deepcopy(model, detached).requires_grad_(False)
         self._call = _Call(copied, forward)
 
     def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map
 from landscope.problem import checks
 from landscope.problem.batch import Batch
 from landscope.problem.data import as_batches
-from landscope.problem.forward import Forward, default_forward
+from landscope.problem.forward import Forward, default_forward, unwrapped
 from landscope.problem.losses import CrossEntropy, Loss, MeanSquaredError, normalizer, resolve_loss
 from landscope.problem.network import FunctionNetwork, ModuleNetwork, Network, floating_to
 from landscope.problem.parameters import Layout, Selection, select_parameters
@@ -36,8 +36,9 @@ class Problem:
         Batches are (inputs, targets), or mappings with the targets under ``labels``. The data are
         read at construction and kept in host memory in one fixed order.
     loss : {"cross_entropy", "mse"}, nn.CrossEntropyLoss, or an object
-        "mse" is ½‖z − y‖² per example. An ``nn.CrossEntropyLoss`` with class weights and
-        ``reduction="mean"`` is divided by the sum of the weights, as torch does. An object gives
+        "mse" is ½‖z − y‖² per example, a vector along the last axis. An ``nn.CrossEntropyLoss``
+        with class weights and ``reduction="mean"`` is divided by the sum of the weights, as torch
+        does. An object gives
         ``terms``, ``gradient`` and ``hessian_vector_product`` (see `landscope.problem.Loss`).
     params : names, predicate on the name, mapping, or None
         The parameters that span weight space: names of parameters or modules; None takes all that
@@ -98,11 +99,15 @@ class Problem:
     ) -> None:
         if not 0 <= weight_decay < float("inf"):
             raise ValueError(f"weight_decay is {weight_decay}; it must be finite and at least 0")
+        if forward is not None and not callable(forward):
+            raise TypeError(f"forward is a {type(forward).__name__}; it must be a function")
         self.weight_decay = float(weight_decay)
         self.loss_terms = resolve_loss(loss)
 
         self.forward = forward or default_forward
+        checks.check_surroundings()
         if isinstance(model, nn.Module):
+            model = unwrapped(model)
             checks.check_modes(dict(model.named_modules()))
             if isinstance(params, Mapping):
                 raise TypeError("params is a mapping; for an nn.Module give names or a predicate")
@@ -129,7 +134,7 @@ class Problem:
         home = checks.check_one_device(parameters | buffers, "model")
         self.device = torch.device(device) if device is not None else home
         selected = select_parameters(parameters, selection)
-        self.dtype = _working_dtype(dtype, [parameters[name] for name in selected])
+        self.dtype = _working_dtype(dtype, list(parameters.values()))
         if hasattr(self.loss_terms, "to"):
             self.loss_terms = self.loss_terms.to(self.device, self.dtype)
 
@@ -195,8 +200,10 @@ class Problem:
         ValueError
             For a vector of another length, a model with other parameters, or non-finite values.
         """
+        checks.check_surroundings()
         moved = copy.copy(self)
         if isinstance(where, nn.Module):
+            where = unwrapped(where)
             named = dict(where.named_parameters()) | dict(where.named_buffers())
             expected = [*self._layout.shapes, *self._fixed]
             if set(named) != set(expected):
@@ -239,6 +246,7 @@ class Problem:
 
     def raw_logits(self, data: Any) -> Callable[[Tensor], Float[Tensor, "R C"]]:
         """The function W ↦ flat logits (R, C) of a batch's data, ignored targets included."""
+        checks.check_surroundings()
         data = self._on_device(data)
         return lambda w: flatten_logits(
             *self._network(self._layout.unflatten(w) | self._fixed, data)
@@ -289,11 +297,14 @@ class Problem:
         for index, data in enumerate(batches):
             checks.check_batch_data(data, index)
             with torch.no_grad():
-                z, targets = flatten_logits(*self._network(state, self._on_device(data)))
+                output = self._network(state, self._on_device(data))
+            checks.check_forward_output(output)
+            z, targets = flatten_logits(*output)
             checks.check_finite_logits(z, index)
             batch = Batch.of(data, targets, self.loss_terms)
             if isinstance(self.loss_terms, CrossEntropy | MeanSquaredError):
                 checks.check_labels(batch.targets, z.shape[1], index)
+                checks.check_target_kind(batch.targets, self.loss_terms, index)
             if index == 0:
                 self.num_classes = z.shape[1]
                 checks.check_deterministic(self._network, state, self._on_device(data))
@@ -314,8 +325,8 @@ class Problem:
 
 def _working_dtype(dtype: torch.dtype | None, parameters: list[Tensor]) -> torch.dtype:
     if dtype is not None:
-        if not dtype.is_floating_point:
-            raise ValueError(f"dtype is {dtype}; it must be a floating dtype")
+        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+            raise ValueError(f"dtype is {dtype!r}; it must be a floating torch.dtype")
         return dtype
     own = parameters[0].dtype
     for parameter in parameters[1:]:

@@ -11,7 +11,8 @@ def flatten_logits(
 
     Accepted: targets of the logits' leading shape (class indices), targets of the logits' own
     shape (vectors), and class indices for logits with the classes in dimension 1, as
-    ``nn.CrossEntropyLoss`` takes images (B, C, H, W).
+    ``nn.CrossEntropyLoss`` takes images (B, C, H, W). Logits (B, T, C) with T = C are read with the
+    classes last.
 
     Raises
     ------
@@ -20,13 +21,22 @@ def flatten_logits(
     """
     if logits.ndim == 1:
         logits = logits[:, None]
-    if targets.shape == logits.shape and (targets.is_floating_point() or logits.ndim == 1):
-        return logits.reshape(-1, logits.shape[-1]), targets.reshape(-1, logits.shape[-1])
-    if targets.shape == logits.shape[:-1]:
-        return logits.reshape(-1, logits.shape[-1]), targets.reshape(-1)
-    channels_last = logits.movedim(1, -1)
-    if logits.ndim > 2 and targets.shape == channels_last.shape[:-1]:
-        return channels_last.reshape(-1, logits.shape[1]), targets.reshape(-1)
+    num_classes = logits.shape[-1]
+    if targets.shape == logits.shape:
+        return logits.reshape(-1, num_classes), targets.reshape(-1, num_classes).to(logits.dtype)
+    if not targets.is_floating_point():
+        targets = targets.long()
+    classes_last = targets.shape == logits.shape[:-1]
+    classes_first = logits.ndim > 2 and targets.shape == logits.movedim(1, -1).shape[:-1]
+    if classes_last and classes_first and logits.ndim > 3:
+        raise ValueError(
+            f"logits of shape {tuple(logits.shape)} can have their classes in dimension 1 or in "
+            "the last; give forward= with the classes last"
+        )
+    if classes_last:
+        return logits.reshape(-1, num_classes), targets.reshape(-1)
+    if classes_first:
+        return logits.movedim(1, -1).reshape(-1, logits.shape[1]), targets.reshape(-1)
     raise ValueError(
         f"targets of shape {tuple(targets.shape)} do not fit logits of shape "
         f"{tuple(logits.shape)}; accepted are class indices of the logits' leading shape or "

@@ -3,6 +3,6 @@
 from landscope.products.hessian_vector import HessianVector
 from landscope.products.jacobian_rows import jacobian_rows
 from landscope.products.jacobian_vector import JacobianVector
-from landscope.products.repeated import Repeated
+from landscope.products.repeated import Repeated, WrongDerivativeError
 
-__all__ = ["HessianVector", "JacobianVector", "Repeated", "jacobian_rows"]
+__all__ = ["HessianVector", "JacobianVector", "Repeated", "WrongDerivativeError", "jacobian_rows"]

@@ -72,10 +72,19 @@ class HessianVector:
         """Compute by double backward from now on."""
         self._product = double_backward(self._f, self._w)
 
+    def asymmetry(self, u: Float[Tensor, " D"], v: Float[Tensor, " D"]) -> float:
+        """|u·∇²f v − v·∇²f u| over the size of the products."""
+        Hu, Hv = self(u).double(), self(v).double()
+        difference = (u.double() @ Hv - v.double() @ Hu).abs()
+        return float(difference / self._scale(v, Hu.norm() + Hv.norm()))
+
     def error(self, v: Float[Tensor, " D"]) -> float:
         """‖∇²f v − its double backward‖ over the size of the latter."""
         reference = double_backward(self._f, self._w)(v).double()
-        # A Hessian that cancels to nearly nothing is judged on the scale of the gradient.
+        return float((self(v).double() - reference).norm() / self._scale(v, reference.norm()))
+
+    def _scale(self, v: Float[Tensor, " D"], size: Tensor) -> Tensor:
+        """A Hessian that cancels to nearly nothing is judged on the scale of the gradient."""
         gradient = grad(self._f)(self._w).double()
-        scale = reference.norm() + gradient.norm() * v.double().norm() / (1 + self._w.norm())
-        return float((self(v).double() - reference).norm() / scale.clamp_min(1e-300))
+        scale = size + gradient.norm() * v.double().norm() / (1 + self._w.double().norm())
+        return scale.clamp_min(torch.finfo(torch.float64).tiny)

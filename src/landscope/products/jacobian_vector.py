@@ -90,6 +90,14 @@ class JacobianVector:
         self.release()
         self._forward = double_reverse(self._z, self._w)
 
+    def asymmetry(self, u: Float[Tensor, " D"], v: Float[Tensor, " D"]) -> float:
+        """|Ju·Jv − u·Jᵀ(Jv)| over its size: whether J v and Jᵀ u belong to one J."""
+        Ju, Jv = self.forward(u).double(), self.forward(v)
+        inner = (Ju * Jv.double()).sum()
+        difference = (inner - u.double() @ self.adjoint(Jv).double()).abs()
+        scale = Ju.norm() * Jv.double().norm()
+        return float(difference / scale.clamp_min(torch.finfo(torch.float64).tiny))
+
     def error(self, v: Float[Tensor, " D"]) -> float:
         """‖J v − its reverse-mode value‖ over the size of the latter."""
         reference = double_reverse(self._z, self._w)(v).double()

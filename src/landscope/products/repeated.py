@@ -34,6 +34,13 @@ class Derivative(Protocol):
     def error(self, v: Tensor) -> float:
         """Relative distance between the present way and the reference."""
 
+    def asymmetry(self, u: Tensor, v: Tensor) -> float:
+        """Relative distance from the symmetry that the true derivative has."""
+
+
+class WrongDerivativeError(ArithmeticError):
+    """No way of differentiating the model twice gives a derivative that can be right."""
+
 
 D = TypeVar("D", bound=Derivative)
 
@@ -44,7 +51,7 @@ class Repeated(Generic[D]):
     Second derivatives in torch can be silently wrong, so the first batch's product is compared
     with an independent one on a random vector before its first use, and again once it is
     linearised; on a mismatch, or where torch has no forward-mode derivative, all batches go over
-    to the reference with a warning.
+    to the reference with a warning. What is used in the end must be symmetric.
 
     Parameters
     ----------
@@ -56,6 +63,11 @@ class Repeated(Generic[D]):
         Bytes that linearised batches may take; by default 40 % of the memory that is free.
     self_check : bool
         Whether to compare with the reference.
+
+    Raises
+    ------
+    WrongDerivativeError
+        At the first product, when the reference is no symmetric map either.
     """
 
     def __init__(
@@ -77,24 +89,20 @@ class Repeated(Generic[D]):
         """One pass over the batches."""
         if self._passes == 0 and self._self_check:
             self._compare_with_reference()
+            self._check_symmetry()
         if self._passes == LINEARIZE_AFTER and not self._on_reference:
             self._linearize()
         self._passes += 1
         return iter(self._derivatives)
 
     def _compare_with_reference(self) -> None:
-        generator = torch.Generator(self._w.device).manual_seed(0)
-        v = torch.randn(
-            self._w.shape, generator=generator, dtype=self._w.dtype, device=self._w.device
-        )
-        tolerance = 1e-8 if self._w.dtype == torch.float64 else 1e-3
         try:
-            error = self._derivatives[0].error(v)
+            error = self._derivatives[0].error(self._random_vector(seed=0))
         except (NotImplementedError, RuntimeError) as refusal:
             # Only forward mode is missing; what fails in reverse mode too will say so itself.
             reason = f"has no forward-mode derivative ({str(refusal).splitlines()[0][:120]})"
         else:
-            if error <= tolerance:
+            if error <= self._tolerance:
                 return
             reason = f"differs from double backward by {error:.1e}"
         warnings.warn(
@@ -104,6 +112,27 @@ class Repeated(Generic[D]):
         self._on_reference = True
         for derivative in self._derivatives:
             derivative.use_reference()
+
+    def _check_symmetry(self) -> None:
+        asymmetry = self._derivatives[0].asymmetry(
+            self._random_vector(seed=0), self._random_vector(seed=1)
+        )
+        if asymmetry > self._tolerance:
+            raise WrongDerivativeError(
+                "torch differentiates this model wrongly in every mode (the products miss "
+                f"symmetry by {asymmetry:.1e}); replace the module without a right second "
+                "derivative, such as weight_norm, or leave its parameters out with params="
+            )
+
+    @property
+    def _tolerance(self) -> float:
+        return 1e-8 if self._w.dtype == torch.float64 else 1e-3
+
+    def _random_vector(self, seed: int) -> Float[Tensor, " D"]:
+        generator = torch.Generator(self._w.device).manual_seed(seed)
+        return torch.randn(
+            self._w.shape, generator=generator, dtype=self._w.dtype, device=self._w.device
+        )
 
     def _linearize(self) -> None:
         limit = free_bytes(self._w.device) * DEFAULT_MEMORY_SHARE

@@ -85,4 +85,5 @@ def as_predicate(schedule: Schedule) -> Callable[[int], bool]:
 
 
 def _is_step(value: Any) -> bool:
-    return hasattr(value, "__index__") and not isinstance(value, bool)
+    is_array = getattr(value, "ndim", 0) > 0
+    return hasattr(value, "__index__") and not isinstance(value, bool) and not is_array
