@@ -115,7 +115,9 @@ def _draw_curve(axes: Axes, curve: Curve) -> None:
             axes.fill_between(curve.x, lower, curve.y + curve.error, color=colour, alpha=0.22, lw=0)
     elif curve.kind == "sticks":
         axes.vlines(curve.x, axes.get_ylim()[0], curve.y, color=colour, lw=0.8)
-        axes.plot(curve.x, curve.y, marker, color=colour, label=name, clip_on=False)
+        # The layout counts what is not clipped, and fails on markers of which there are none.
+        (points,) = axes.plot(curve.x, curve.y, marker, color=colour, label=name)
+        points.set_clip_on(len(curve.x) == 0)
     else:
         axes.errorbar(
             curve.x,
