@@ -20,10 +20,14 @@ from landscope.training.learning_rate import Decay
 from landscope.zoo import DATASETS, NETWORKS, NONLINEARITIES, NORMALIZATIONS
 
 
+def _names(known: Collection[str]) -> str:
+    return ", ".join(sorted(known))
+
+
 def _one_of(names: Collection[str]) -> AfterValidator:
     def check(name: str) -> str:
         if name not in names:
-            raise ValueError(f"{name!r} is not known; accepted are {', '.join(sorted(names))}")
+            raise ValueError(f"{name!r} is not known; accepted are {_names(names)}")
         return name
 
     return AfterValidator(check)
@@ -67,19 +71,20 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Annotated[str, _one_of(DATASETS)] = Field(
-        default="digits", description="Data set, by its name in the zoo."
+        default="digits", description=f"Data set: {_names(DATASETS)}."
     )
     classes: tuple[NonNegativeInt, ...] | None = Field(
         default=None, description="Train on these classes only; all of them if absent."
     )
     network: Annotated[str, _one_of(NETWORKS)] = Field(
-        default="small_cnn", description="Network, by its name in the zoo."
+        default="small_cnn", description=f"Network: {_names(NETWORKS)}."
     )
     nonlinearity: Annotated[str, _one_of(NONLINEARITIES)] = Field(
-        default="relu", description="Elementwise nonlinearity of the network."
+        default="relu", description=f"Nonlinearity: {_names(NONLINEARITIES)}."
     )
     normalization: Annotated[str, _one_of(NORMALIZATIONS)] = Field(
-        default="none", description="Normalisation before each nonlinearity."
+        default="none",
+        description=f"Normalisation before each nonlinearity: {_names(NORMALIZATIONS)}.",
     )
     width: PositiveFloat = Field(
         default=1.0, description="Multiplies the widths of the network's layers."
