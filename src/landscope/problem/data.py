@@ -118,10 +118,10 @@ def _plain(batch: Any) -> Any:
 
 def _read_twice(loader: Iterable[Any]) -> list[Any]:
     first = list(loader)
-    second = [_fingerprints(_plain(batch)) for batch in loader]
+    second = [fingerprints(_plain(batch)) for batch in loader]
     if not first:
         return first
-    before = torch.cat([_fingerprints(_plain(batch)) for batch in first]).sort().values
+    before = torch.cat([fingerprints(_plain(batch)) for batch in first]).sort().values
     after = torch.cat(second).sort().values if second else torch.empty(0)
     if before.shape != after.shape or not torch.allclose(before, after, rtol=1e-9, equal_nan=True):
         raise ValueError(
@@ -132,7 +132,7 @@ def _read_twice(loader: Iterable[Any]) -> list[Any]:
     return first
 
 
-def _fingerprints(batch: Any) -> Tensor:
+def fingerprints(batch: Any) -> Tensor:
     """One number per example that hardly any two different examples share, blind to padding.
 
     Padding depends on the longest example of a batch: entries that ``attention_mask`` leaves out,

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from landscope import geometry
 from landscope.problem import Problem
+from landscope.problem.data import fingerprints
 from landscope.runs import Run
 from landscope.training.batch_norm import calibrated, has_empty_statistics
 from landscope.training.random_state import preserved_random_state
@@ -165,6 +166,9 @@ def _identity(problem: Problem) -> dict[str, Any]:
         "num_params": problem.num_params,
         "num_examples": problem.num_examples,
         "num_classes": problem.num_classes,
+        "weight_decay": problem.weight_decay,
+        # The same for the same examples in any order and any batches, up to rounding.
+        "data": f"{sum(float(fingerprints(b.data).sum()) for b in problem.batches):.6e}",
     }
 
 
