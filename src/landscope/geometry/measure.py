@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from jaxtyping import Float
 
 from landscope.geometry.class_labels import class_labels
 from landscope.geometry.class_probabilities import class_probabilities
@@ -98,11 +99,13 @@ def measure(
         A = resolve_operator(problem, name)
         return A, curvature(problem, k, A, tol=tol, seed=seed)
 
+    gradient = cache(problem.gradient)
+
     parts: dict[str, Callable[[], Values]] = {
         "probabilities": lambda: _probabilities(problem),
         "clustering": lambda: _clustering(problem),
-        "hessian": lambda: _curvature(problem, "hessian", *curved("hessian")),
-        "gauss_newton": lambda: _curvature(problem, "gauss_newton", *curved("gauss_newton")),
+        "hessian": lambda: _curvature("hessian", *curved("hessian"), gradient()),
+        "gauss_newton": lambda: _curvature("gauss_newton", *curved("gauss_newton"), gradient()),
         "hessian_split": lambda: _split(
             problem, curved("hessian")[1], *curved("gauss_newton"), tol, seed
         ),
@@ -170,8 +173,10 @@ def _clustering(problem: Problem) -> Values:
     }
 
 
-def _curvature(problem: Problem, name: str, A: LinearOperator, measured: Curvature) -> Values:
-    gradient = overlap(problem.gradient(), measured.eigenvalues, measured.vectors)
+def _curvature(
+    name: str, A: LinearOperator, measured: Curvature, gradient: Float[torch.Tensor, " D"]
+) -> Values:
+    overlapping = overlap(gradient, measured.eigenvalues, measured.vectors)
     values = {
         f"{name}_eigenvalues": measured.eigenvalues,
         f"{name}_residuals": measured.residuals,
@@ -180,9 +185,9 @@ def _curvature(problem: Problem, name: str, A: LinearOperator, measured: Curvatu
         f"{name}_trace_over_norm": measured.trace_over_norm,
         f"{name}_num_outliers": measured.num_outliers,
         f"{name}_bulk_edge": measured.bulk_edge,
-        f"{name}_gradient_cosines": gradient.cosines,
-        f"{name}_gradient_power": gradient.power,
-        "gradient_norm": gradient.gradient_norm,
+        f"{name}_gradient_cosines": overlapping.cosines,
+        f"{name}_gradient_power": overlapping.power,
+        "gradient_norm": overlapping.gradient_norm,
     }
     if not A.psd:
         values[f"{name}_min_eigenvalue"] = measured.min_eigenvalue
