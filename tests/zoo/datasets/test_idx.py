@@ -27,7 +27,11 @@ def test_damaged_file_is_named(tmp_path, content):
         read_idx(path)
 
 
-@pytest.mark.parametrize("content", [gzip.compress(BYTES)[:-9], b"not gzip at all"])
+@pytest.mark.parametrize(
+    "content",
+    [gzip.compress(BYTES)[:-9], b"not gzip at all"],
+    ids=["cut", "not gzip"],  # compressed bytes hold the time, so they cannot name a test
+)
 def test_damaged_compressed_file_is_named(tmp_path, content):
     path = tmp_path / "train-images-idx3-ubyte.gz"
     path.write_bytes(content)
