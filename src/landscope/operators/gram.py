@@ -39,7 +39,8 @@ def gram_spectrum(problem: Problem) -> Float[Tensor, " r"]:
     >>> len(ls.gram_spectrum(problem))
     2
     """
-    num_rows = problem.num_examples * problem.num_classes
+    one = hessian_factor(problem.loss_terms, problem.logits()[:1], problem.targets()[:1])
+    num_rows = problem.num_examples * one.shape[2]
     if num_rows <= problem.num_params:
         small = gram_matrix(lambda: factor_rows(problem), num_rows)
     else:

@@ -1,14 +1,15 @@
 """Some of the data, and which of its targets are loss terms."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Shaped
+from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from landscope.problem.data import num_rows, rows
+from landscope.problem.data import num_rows, rows, take
 
 
 @dataclass(frozen=True)
@@ -65,3 +66,37 @@ class Batch:
                 self.flat_targets[flat],
                 self.is_term[flat],
             )
+
+    def take(self, examples: Int[Tensor, " n"]) -> "Batch":
+        """These examples of the batch, in this order."""
+        flat = torch.arange(len(self.flat_targets)).view(self.num_rows, -1)[examples].flatten()
+        data = take(self.data, examples)
+        return Batch(data, len(examples), self.flat_targets[flat], self.is_term[flat])
+
+    @classmethod
+    def join(cls, batches: Sequence["Batch"]) -> "Batch":
+        """The examples of several batches in one.
+
+        Raises
+        ------
+        ValueError
+            When their data differ in structure or shape.
+        """
+        trees = [tree_flatten(batch.data) for batch in batches]
+        if len({(structure, *map(_form, leaves)) for leaves, structure in trees}) > 1:
+            raise ValueError("batches whose data differ in structure or shape cannot be joined")
+        joined = [
+            torch.cat(leaves) if isinstance(leaves[0], Tensor) and leaves[0].ndim else leaves[0]
+            for leaves in zip(*(leaves for leaves, _ in trees), strict=True)
+        ]
+        return cls(
+            tree_unflatten(joined, trees[0][1]),
+            sum(batch.num_rows for batch in batches),
+            torch.cat([batch.flat_targets for batch in batches]),
+            torch.cat([batch.is_term for batch in batches]),
+        )
+
+
+def _form(leaf: Any) -> Any:
+    """What leaves of joined batches must have in common."""
+    return leaf.shape[1:] if isinstance(leaf, Tensor) and leaf.ndim else repr(leaf)

@@ -103,6 +103,11 @@ def rows(batch: Any, start: int, stop: int) -> Any:
     return tree_map(lambda x: x[start:stop] if isinstance(x, Tensor) and x.ndim else x, batch)
 
 
+def take(batch: Any, examples: Tensor) -> Any:
+    """These examples of a batch, in this order."""
+    return tree_map(lambda x: x[examples] if isinstance(x, Tensor) and x.ndim else x, batch)
+
+
 def split(batch: Any, batch_size: int | None) -> list[Any]:
     """The batch in pieces of at most batch_size examples; none if it is empty."""
     count = num_rows(batch)

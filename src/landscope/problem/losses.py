@@ -49,7 +49,8 @@ class CrossEntropy:
     Notes
     -----
     With s = Σ_c q_c (1 without class weights) the gradient is s p − q and the Hessian
-    M = s (diag p − p pᵀ) = S Sᵀ with S = √s (diag √p − p √pᵀ).
+    M = s (diag p − p pᵀ) = S Sᵀ with S = √s diag(√p) Q, where the C−1 columns of Q span the
+    complement of the unit vector √p: those of the Householder reflection that maps it to an axis.
 
     Examples
     --------
@@ -119,12 +120,15 @@ class CrossEntropy:
 
     def hessian_factor(
         self, logits: Float[Tensor, "T C"], targets: Shaped[Tensor, "T ..."]
-    ) -> Float[Tensor, "T C C"]:
-        """S^μ = √s (diag √p − p √pᵀ), with M^μ = S^μ (S^μ)ᵀ."""
-        p = logits.softmax(1)
-        root = p.sqrt()
-        S = torch.diag_embed(root) - p[:, :, None] * root[:, None, :]
-        return self._scale(logits, targets).sqrt()[:, :, None] * S
+    ) -> Float[Tensor, "T C r"]:
+        """S^μ of full rank r = C−1, with M^μ = S^μ (S^μ)ᵀ."""
+        root = logits.softmax(1).sqrt()
+        axis = root + torch.eye(1, root.shape[1], dtype=root.dtype, device=root.device)
+        Q = torch.eye(root.shape[1], dtype=root.dtype, device=root.device) - (
+            axis[:, :, None] * axis[:, None, :] / axis[:, :1, None]
+        )
+        scale = self._scale(logits, targets).sqrt()
+        return (scale * root)[:, :, None] * Q[:, :, 1:]
 
     def normalizer(self, targets: Shaped[Tensor, "T ..."]) -> float:
         """What the sum over these terms is divided by."""
@@ -195,7 +199,7 @@ class MeanSquaredError:
 
 def hessian_factor(
     loss: Loss, logits: Float[Tensor, "T C"], targets: Shaped[Tensor, "T ..."]
-) -> Float[Tensor, "T C C"]:
+) -> Float[Tensor, "T C r"]:
     """S^μ with M^μ = S^μ (S^μ)ᵀ for each term: the loss's own, or from M's eigenvectors.
 
     Raises

@@ -17,6 +17,10 @@ from landscope.problem.forward import Forward
 class Network(Protocol):
     """Logits and targets of a batch, at any parameters and buffers."""
 
+    @property
+    def module(self) -> nn.Module | None:
+        """The module behind it, whose own weights have no part; None for a function."""
+
     def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         """Logits and targets of the batch."""
 
@@ -47,6 +51,11 @@ class ModuleNetwork:
         copied = copy.deepcopy(model, detached).requires_grad_(False)
         self._call = _Call(copied, forward)
 
+    @property
+    def module(self) -> nn.Module:
+        """The copied module."""
+        return self._call.model
+
     def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         """Logits and targets of the batch."""
         with differentiable_attention():
@@ -61,6 +70,11 @@ class FunctionNetwork:
     def __init__(self, function: Callable[..., Any], forward: Forward) -> None:
         self._function = function
         self._forward = forward
+
+    @property
+    def module(self) -> None:
+        """A function has none."""
+        return None
 
     def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         """Logits and targets of the batch."""

@@ -168,6 +168,11 @@ class Problem:
         """D, the dimension of weight space."""
         return self._layout.size
 
+    @property
+    def module(self) -> nn.Module | None:
+        """The measured module, a copy whose own weights have no part; None for a function."""
+        return self._network.module
+
     def parameters_vector(self) -> Float[Tensor, " D"]:
         """The point of weight space, as one flat vector (a copy)."""
         return self._vector.clone()
@@ -246,11 +251,15 @@ class Problem:
 
     def raw_logits(self, data: Any) -> Callable[[Tensor], Float[Tensor, "R C"]]:
         """The function W ↦ flat logits (R, C) of a batch's data, ignored targets included."""
+        of_named = self.named_logits(data)
+        return lambda w: of_named(self._layout.unflatten(w))
+
+    def named_logits(self, data: Any) -> Callable[[Mapping[str, Tensor]], Float[Tensor, "R C"]]:
+        """The same function of named parameters; those not given stay at the problem's point."""
         checks.check_surroundings()
         data = self._on_device(data)
-        return lambda w: flatten_logits(
-            *self._network(self._layout.unflatten(w) | self._fixed, data)
-        )[0]
+        state = self._layout.unflatten(self._vector) | self._fixed
+        return lambda named: flatten_logits(*self._network(state | dict(named), data))[0]
 
     def batch_logits(self, batch: Batch) -> Callable[[Tensor], Float[Tensor, "T C"]]:
         """The function W ↦ logits (T, C) of one batch's loss terms."""
