@@ -11,7 +11,14 @@ from landscope.geometry import (
     measure,
     tangent_kernel,
 )
-from landscope.linalg import Estimate, eigsh, frobenius_norm, spectral_density, trace
+from landscope.linalg import (
+    Estimate,
+    eigsh,
+    frobenius_norm,
+    spectral_density,
+    trace,
+    wasserstein_distance,
+)
 from landscope.operators import (
     EmpiricalFisher,
     GaussNewton,
@@ -20,7 +27,9 @@ from landscope.operators import (
     LogitJacobian,
     Projected,
     TangentKernel,
+    gram_eigenpairs,
     gram_spectrum,
+    low_rank_spectrum,
 )
 from landscope.problem import Problem
 from landscope.training import Recorder
@@ -43,11 +52,14 @@ __all__ = [
     "eigsh",
     "frobenius_norm",
     "gradient_overlap",
+    "gram_eigenpairs",
     "gram_spectrum",
     "hessian_split",
     "logit_clustering",
+    "low_rank_spectrum",
     "measure",
     "spectral_density",
     "tangent_kernel",
     "trace",
+    "wasserstein_distance",
 ]

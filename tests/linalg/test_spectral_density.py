@@ -8,7 +8,7 @@ import torch
 from scipy import integrate, stats
 from scipy.optimize import brentq
 
-from landscope.linalg import GaussianKernel, spectral_density
+from landscope.linalg import GaussianKernel, eigsh, spectral_density
 
 NUM_RUNS = 200
 INF = math.inf
@@ -63,6 +63,110 @@ def test_intervals_cover_the_smoothed_spectrum_as_often_as_they_say(operator_wit
     assert 0.92 <= coverage.mean() <= 0.98
     assert coverage.min() >= 0.89  # of 200 runs of 95 %, the worst of many points
     assert coverage[-4:].max() <= 0.99
+
+
+@pytest.mark.parametrize("deflate", [4, "converged"])
+@pytest.mark.usefixtures("without_shape_checks")
+def test_intervals_around_deflated_outliers_cover_as_often_as_they_say(operator_with, deflate):
+    values = SPECTRA["loss Hessian"]
+    operator = operator_with(values)
+    pairs = eigsh(operator, 4, tol=1e-9) if deflate == 4 else deflate
+    masses = [(-INF, 0.1), (0.2, 1.0)]
+    hits = []
+    for seed in range(NUM_RUNS):
+        found = spectral_density(operator, 4, 20, seed, num_grid=9, width=0.4, deflate=pairs)
+        low, high = found.interval()
+        truth = exact_density(found, values)
+        inside = (low.numpy() <= truth) & (truth <= high.numpy())
+        if not hits:
+            shares = [exact_mass(found, values, a, b) for a, b in masses]
+        intervals = [found.mass(a, b).interval() for a, b in masses]
+        covered = [a <= share <= b for (a, b), share in zip(intervals, shares, strict=True)]
+        hits.append(np.concatenate([inside[[3, 5]], covered]))
+    coverage = np.mean(hits, axis=0)
+    assert coverage.min() >= 0.90
+    assert coverage.max() <= 0.99
+
+
+@pytest.mark.parametrize("deflate", [0, 4, "converged"])
+@pytest.mark.usefixtures("without_shape_checks")
+def test_probes_are_added_until_the_error_is_reached_and_it_is_honest(operator_with, deflate):
+    values = SPECTRA["loss Hessian"]
+    operator = operator_with(values)
+    pairs = eigsh(operator, 4, tol=1e-9) if deflate == 4 else deflate
+    hits = []
+    for seed in range(NUM_RUNS // 2):
+        found = spectral_density(
+            operator, None, 20, seed, 9, width=0.4, limits=(-2, 2), deflate=pairs, rtol=0.08
+        )
+        assert found.stderr.max() <= 0.08 * found.density.max()
+        low, high = found.interval()
+        truth = exact_density(found, values)
+        hits.append((low.numpy() <= truth) & (truth <= high.numpy()))
+    assert 0.91 <= np.mean(hits) <= 0.99
+    once = spectral_density(operator, 1, 20, 0, 9, width=0.4, limits=(-2, 2), rtol=1e-3)
+    assert once.num_probes == 1
+    assert once.stderr.max() > 1e-3 * once.density.max()
+
+
+@pytest.mark.parametrize("deflate", [4, "converged"])
+def test_deflated_outliers_are_exact_and_the_bulk_gets_kernel_and_grid(operator_with, deflate):
+    values = SPECTRA["loss Hessian"]
+    density = spectral_density(operator_with(values), 1, 40, deflate=deflate)
+    top = density.nodes[~density.quadrature.sampled].sort(descending=True).values[:4]
+    torch.testing.assert_close(top, torch.as_tensor(values[:4].copy()), rtol=1e-8, atol=0)
+    outliers = density.mass(2.0, INF)
+    assert outliers == pytest.approx(4 / 80, abs=1e-9)
+    assert outliers.stderr < 1e-9
+    assert density.mass(-INF, INF) == pytest.approx(1.0, abs=1e-12)
+    assert density.grid.max() < 3
+    assert density.kernel.width < 0.1
+    assert density.num_products == 40 if deflate == "converged" else density.num_products > 40
+
+
+def test_known_eigenpairs_cost_no_products(operator_with):
+    operator = operator_with(SPECTRA["loss Hessian"])
+    pairs = eigsh(operator, 4)
+    before = operator.num_products
+    density = spectral_density(operator, 2, 10, deflate=pairs)
+    assert operator.num_products - before == density.num_products == 20
+
+
+@pytest.mark.parametrize("deflate", [0, 3, "converged"])
+def test_probes_side_by_side_give_the_same_density(operator_with, deflate):
+    operator = operator_with(SPECTRA["loss Hessian"])
+    one_by_one = spectral_density(operator, 5, 12, deflate=deflate)
+    operator.block_size = 3
+    in_blocks = spectral_density(operator, 5, 12, deflate=deflate)
+    assert in_blocks.num_products == one_by_one.num_products
+    torch.testing.assert_close(in_blocks.density, one_by_one.density, rtol=1e-9, atol=1e-12)
+
+
+def test_multiple_eigenvalues_are_deflated_with_their_multiplicity(operator_with):
+    values = np.concatenate([[5.0, 5.0, 5.0], np.linspace(0, 1, 97)])
+    density = spectral_density(operator_with(values), 1, 30, deflate=3)
+    assert density.mass(4, 6) == pytest.approx(0.03, abs=1e-9)
+
+
+@pytest.mark.parametrize("deflate", [5, "converged"])
+def test_whole_spectrum_deflated_is_the_spectrum(operator_with, deflate):
+    values = np.array([-1.0, 0.0, 0.5, 2.0, 3.0])
+    density = spectral_density(operator_with(values), 1, deflate=deflate)
+    nodes = density.nodes.sort().values
+    torch.testing.assert_close(nodes, torch.as_tensor(values), rtol=0, atol=1e-12)
+    torch.testing.assert_close(density.weights, torch.full((5,), 0.2, dtype=torch.float64))
+    assert density.stderr.max() == 0
+    assert density.mass(1, INF).exact
+
+
+@pytest.mark.parametrize("values", [np.zeros(30), np.ones(30), [2.0] + 29 * [0.0], [3.0]])
+@pytest.mark.parametrize("deflate", [0, 1, "converged"])
+def test_degenerate_spectra_keep_their_mass(operator_with, values, deflate):
+    density = spectral_density(operator_with(values), 4, 10, deflate=deflate, width=0.1)
+    assert density.weights.sum() == pytest.approx(1.0, abs=1e-12)
+    share = np.mean(np.asarray(values) > 0.5)
+    found = density.mass(0.5, INF)
+    assert abs(found - share) <= 4 * found.stderr + 1e-6
 
 
 @pytest.mark.usefixtures("without_shape_checks")
@@ -169,6 +273,9 @@ def test_kernel_is_a_gaussian():
         ({"num_grid": 0}, "num_grid must be at least 1"),
         ({"width": 0.0}, "width must be positive"),
         ({"limits": (1.0, 0.0)}, "limits must be ascending"),
+        ({"rtol": 0.0}, "rtol must be positive"),
+        ({"deflate": -1}, "deflate must be a number of eigenpairs"),
+        ({"deflate": "all"}, "deflate must be a number of eigenpairs"),
     ],
 )
 def test_bad_arguments_are_refused(operator_with, arguments, message):

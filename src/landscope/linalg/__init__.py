@@ -11,3 +11,4 @@ from landscope.linalg.spectral_density import GaussianKernel as GaussianKernel
 from landscope.linalg.spectral_density import SpectralDensity as SpectralDensity
 from landscope.linalg.spectral_density import spectral_density as spectral_density
 from landscope.linalg.trace import trace as trace
+from landscope.linalg.wasserstein import wasserstein_distance as wasserstein_distance

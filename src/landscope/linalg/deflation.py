@@ -10,6 +10,32 @@ from landscope.linalg.lanczos import KrylovSubspace
 from landscope.linalg.product import CountedProduct
 
 
+class DeflatedProduct(CountedProduct):
+    """V ↦ PAPV with P = I − QQᵀ: an operator without the range of an orthonormal Q.
+
+    Parameters
+    ----------
+    A : operator of shape (D, D)
+        Symmetric.
+    basis : Tensor of shape (D, r)
+        Q.
+    """
+
+    def __init__(self, A: Any, basis: Float[Tensor, "D r"]):
+        super().__init__(A)
+        self.basis = basis
+
+    def __call__(self, block: Float[Tensor, "D b"]) -> Float[Tensor, "D b"]:
+        """Give PAV for a block orthogonal to Q."""
+        return self.rest(super().__call__(block))
+
+    def rest(self, block: Float[Tensor, "D b"]) -> Float[Tensor, "D b"]:
+        """Give what of a block is orthogonal to Q."""
+        if self.basis.shape[1] == 0:
+            return block
+        return block - self.basis @ self.space.gram(self.basis, block).to(block)
+
+
 class Deflation:
     """An orthonormal basis Q of a sketched range AΩ, its images AQ, and probes orthogonal to it.
 

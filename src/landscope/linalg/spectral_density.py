@@ -1,17 +1,21 @@
 """Density of a spectrum by Lanczos quadrature, with an error band."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, SupportsFloat
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from scipy import stats
 from torch import Tensor
 
+from landscope.linalg.deflation import DeflatedProduct
+from landscope.linalg.eigsh import Eigenpairs, eigsh
 from landscope.linalg.estimate import Estimate
-from landscope.linalg.lanczos import tridiagonalise
 from landscope.linalg.product import CountedProduct
+from landscope.linalg.quadrature import Quadrature, known, lanczos_quadratures, mixture
+from landscope.linalg.space import VectorSpace
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,8 @@ class SpectralDensity:
         Degrees of freedom of the standard error (Student t).
     kernel : GaussianKernel
         What the eigenvalues are smoothed by.
-    nodes, weights : Tensor of shape (n,)
-        Ritz values of all probes and their shares of the mass, which add up to 1.
+    quadrature : Quadrature
+        Known eigenvalues and Ritz values of all probes, and their shares of the mass.
     num_probes : int
         Number of random probes.
     dim : int
@@ -66,11 +70,20 @@ class SpectralDensity:
     stderr: Float64[Tensor, " m"]
     dof: Float64[Tensor, " m"]
     kernel: GaussianKernel
-    nodes: Float64[Tensor, " n"]
-    weights: Float64[Tensor, " n"]
+    quadrature: Quadrature
     num_probes: int
     dim: int
     num_products: int
+
+    @property
+    def nodes(self) -> Float64[Tensor, " n"]:
+        """Known eigenvalues and Ritz values of all probes."""
+        return self.quadrature.nodes
+
+    @property
+    def weights(self) -> Float64[Tensor, " n"]:
+        """Their shares of the mass, which add up to 1."""
+        return self.quadrature.weights
 
     def interval(self, level: float = 0.95) -> tuple[Float64[Tensor, " m"], Float64[Tensor, " m"]]:
         """Pointwise confidence band of the density by Student's t.
@@ -106,7 +119,7 @@ class SpectralDensity:
             raise ValueError(f"a must be at most b, got a = {low} and b = {high}")
         above, below = (self.kernel.cumulative(end - self.nodes) for end in (high, low))
         share, stderr, dof = _probe_mean(
-            (above - below)[None], self.weights, self.num_probes, self.dim
+            (above - below)[None], self.quadrature, self.num_probes, self.dim
         )
         return Estimate(share.item(), stderr.item(), dof.item(), self.num_products)
 
@@ -147,33 +160,51 @@ class SpectralDensity:
 
 def spectral_density(
     A: Any,
-    num_probes: int = 8,
+    num_probes: int | None = None,
     num_steps: int = 80,
     seed: int = 0,
     num_grid: int = 1000,
     width: float | int | None = None,
     limits: tuple[float | int, float | int] | None = None,
+    deflate: int | str | Eigenpairs = 0,
+    rtol: float | None = None,
 ) -> SpectralDensity:
     r"""Estimate the density of a symmetric operator's spectrum.
 
     Parameters
     ----------
     A : operator of shape (D, D)
-        Symmetric; anything with ``@``, ``shape``, ``dtype`` and ``device``.
-    num_probes : int
-        Number of random probes: the error falls with its square root.
+        Symmetric; anything with ``@``, ``shape``, ``dtype`` and ``device``. One that multiplies
+        several vectors at a better price names their number as its ``block_size``: so many probes
+        then run side by side.
+    num_probes : int, optional
+        Number of random probes, by default 8: the error falls with its square root. With
+        ``rtol``, the most to use, by default as many as it takes.
     num_steps : int
         Lanczos steps per probe: the resolution rises with it.
     seed : int
-        Seed of the probes.
+        Seed of the probes, and of `eigsh`.
     num_grid : int
         Number m of grid points.
     width : float, optional
         Standard deviation σ of the Gaussian kernel, in the unit of the eigenvalues; by default the
-        range of the spectrum, zero included, divided by ``num_steps``, about what so many steps
-        resolve everywhere (they resolve the ends better).
+        range of the spectrum that is not deflated, zero included, divided by ``num_steps``, about
+        what so many steps resolve everywhere (they resolve the ends better).
     limits : tuple of float, optional
-        Ends of the grid; by default five kernel widths beyond the ends of the spectrum.
+        Ends of the grid; by default five kernel widths beyond the ends of the spectrum that is not
+        deflated. ``mass`` and ``quantile`` see the whole spectrum wherever the grid ends.
+    deflate : int, Eigenpairs or "converged"
+        Outliers that count exactly, with 1/D each, so that steps, kernel and grid serve the bulk:
+
+        * an integer k: the k eigenpairs of largest magnitude, by `eigsh`, with their multiplicity;
+        * `Eigenpairs` of A that are known already;
+        * "converged": the Ritz values that a probe's Lanczos run has converged to. Takes not one
+          product more, and is the most accurate density per product. It takes each for a simple
+          eigenvalue, as the outliers of a network are; one that carries the weight of more than
+          about ten counts by its weight.
+    rtol : float, optional
+        Add probes until the standard error of the density is at most ``rtol`` times its largest
+        value, at every point of the grid.
 
     Returns
     -------
@@ -192,7 +223,15 @@ def spectral_density(
 
     with bars for means over the spectrum, which the same nodes give. It is steadier than the
     spread of a few probes where few eigenvalues count. The degrees of freedom are Satterthwaite's,
-    and no fewer than ``num_probes``, their number for a single eigenvalue.
+    and no fewer than ``num_probes``, their number for a single eigenvalue. With k eigenpairs
+    deflated, probes are uniform in the complement of their vectors: D becomes D − k above, and
+    only that part of the mass has an error.
+
+    As the variance is known, not sampled, the number of probes for an ``rtol`` follows from the
+    first one, and the intervals stay calibrated.
+
+    Per product, few probes with many steps come nearest to the spectrum of a large operator: one
+    probe's error is of order 1/√D.
 
     Examples
     --------
@@ -204,7 +243,7 @@ def spectral_density(
     True
     """
     for name, count in (
-        ("num_probes", num_probes),
+        ("num_probes", 1 if num_probes is None else num_probes),
         ("num_steps", num_steps),
         ("num_grid", num_grid),
     ):
@@ -212,45 +251,106 @@ def spectral_density(
             raise ValueError(f"{name} must be at least 1, got {count}")
     if width is not None and not width > 0:
         raise ValueError(f"width must be positive, got {width}")
-    product = CountedProduct(A)
-    generator = torch.Generator().manual_seed(seed)
-    quadratures = []
-    for _ in range(num_probes):
-        probe = product.space.random(1, generator)
-        values, vectors = torch.linalg.eigh(tridiagonalise(product, probe, num_steps))
-        quadratures.append((values, vectors[0] ** 2 / num_probes))
-    nodes, weights = (torch.cat(parts) for parts in zip(*quadratures, strict=True))
+    if rtol is not None and not rtol > 0:
+        raise ValueError(f"rtol must be positive, got {rtol}")
+    space = CountedProduct(A).space
+    pairs = _known_pairs(A, space, deflate, seed)
+    product = DeflatedProduct(A, pairs.vectors)
+    left = space.dim - len(pairs.values)
+    probes = _probes(product, seed)
+    found: list[Quadrature] = []
 
+    def density_from(count: int) -> SpectralDensity:
+        """Use so many probes in all."""
+        while len(found) < count:
+            block = min(getattr(A, "block_size", 1), count - len(found))
+            starts = torch.cat([next(probes) for _ in range(block)], dim=1)
+            found.extend(
+                lanczos_quadratures(product, starts, num_steps, left, deflate == "converged")
+            )
+        shares = [left / space.dim / len(found) for _ in found]
+        quadrature = mixture([known(pairs.values, space.dim), *found], [1.0, *shares])
+        kernel, grid = _kernel_and_grid(quadrature, num_steps, num_grid, width, limits)
+        density, stderr, dof = _probe_mean(
+            kernel(grid[:, None] - quadrature.nodes), quadrature, len(found), space.dim
+        )
+        num_products = product.count + (pairs.num_products if isinstance(deflate, int) else 0)
+        return SpectralDensity(
+            grid, density, stderr, dof, kernel, quadrature, len(found), space.dim, num_products
+        )
+
+    if left == 0:
+        return density_from(0)
+    if rtol is None:
+        return density_from(num_probes or 8)
+    density = density_from(1)
+    while True:
+        excess = (density.stderr.max() / (rtol * density.density.max())).item()
+        wanted = math.ceil(density.num_probes * excess**2)
+        wanted = wanted if num_probes is None else min(wanted, num_probes)
+        if wanted <= density.num_probes:
+            return density
+        density = density_from(wanted)
+
+
+def _known_pairs(
+    A: Any, space: VectorSpace, deflate: int | str | Eigenpairs, seed: int
+) -> Eigenpairs:
+    """Eigenpairs to deflate, found or given; none where Ritz values are to be settled later."""
+    nothing = space.basis(0).block(0, 0)
+    if isinstance(deflate, Eigenpairs):
+        if len(deflate.vectors) != len(nothing):
+            raise ValueError(
+                f"deflate has vectors of {len(deflate.vectors)} entries, A acts on {len(nothing)}"
+            )
+        return deflate
+    if isinstance(deflate, int) and deflate > 0:
+        return eigsh(A, deflate, which="LM", tol=1e-5, seed=seed)
+    if deflate not in (0, "converged"):
+        raise ValueError(
+            f"deflate must be a number of eigenpairs, Eigenpairs or 'converged', got {deflate!r}"
+        )
+    none = torch.zeros(0, dtype=torch.float64)
+    return Eigenpairs(none, nothing, none, converged=True, num_products=0)
+
+
+def _probes(product: DeflatedProduct, seed: int) -> Iterator[Float[Tensor, "D 1"]]:
+    """Random vectors orthogonal to what is deflated, the same for every block size."""
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        yield product.rest(product.space.random(1, generator))
+
+
+def _kernel_and_grid(
+    quadrature: Quadrature,
+    num_steps: int,
+    num_grid: int,
+    width: float | int | None,
+    limits: tuple[float | int, float | int] | None,
+) -> tuple[GaussianKernel, Float64[Tensor, " m"]]:
+    """Kernel and grid for the part of the spectrum that is sampled, all of it if none is."""
+    nodes = quadrature.nodes[quadrature.sampled | ~quadrature.sampled.any()]
     low, high = nodes.min().item(), nodes.max().item()
     spectrum_range = max(high, 0.0) - min(low, 0.0)
     kernel = GaussianKernel((spectrum_range or 1.0) / num_steps if width is None else width)
     first, last = limits or (low - 5 * kernel.width, high + 5 * kernel.width)
     if not first < last:
         raise ValueError(f"limits must be ascending, got {limits}")
-    grid = torch.linspace(first, last, num_grid, dtype=torch.float64)
-    smoothed = kernel(grid[:, None] - nodes)
-    density, stderr, dof = _probe_mean(smoothed, weights, num_probes, product.space.dim)
-    return SpectralDensity(
-        grid,
-        density,
-        stderr,
-        dof,
-        kernel,
-        nodes,
-        weights,
-        num_probes,
-        product.space.dim,
-        product.count,
-    )
+    return kernel, torch.linspace(first, last, num_grid, dtype=torch.float64)
 
 
 def _probe_mean(
-    f: Float64[Tensor, "m n"], weights: Float64[Tensor, " n"], num_probes: int, dim: int
+    f: Float64[Tensor, "m n"], quadrature: Quadrature, num_probes: int, dim: int
 ) -> tuple[Float64[Tensor, " m"], Float64[Tensor, " m"], Float64[Tensor, " m"]]:
     """Mean of functions f over the spectrum, its standard error and degrees of freedom."""
-    mean = f @ weights
-    centred = f - mean[:, None]
+    mean = f @ quadrature.weights
+    sampled, weights = f[:, quadrature.sampled], quadrature.weights[quadrature.sampled]
+    share = weights.sum()  # only this part of the mass has an error
+    if share == 0:
+        return mean, torch.zeros_like(mean), torch.full_like(mean, math.inf)
+    weights, num_left = weights / share, dim * share
+    centred = sampled - (sampled @ weights)[:, None]
     second, fourth = centred**2 @ weights, centred**4 @ weights
-    stderr = (2 * second / ((dim + 2) * num_probes)).sqrt()
-    dof = num_probes * dim * second**2 / fourth
+    stderr = share * (2 * second / ((num_left + 2) * num_probes)).sqrt()
+    dof = num_probes * num_left * second**2 / fourth
     return mean, stderr, torch.where(fourth > 0, dof.clamp_min(num_probes), math.inf)
