@@ -27,9 +27,7 @@ from landscope.operators import (
     LogitJacobian,
     Projected,
     TangentKernel,
-    gram_eigenpairs,
     gram_spectrum,
-    low_rank_spectrum,
 )
 from landscope.problem import Problem
 from landscope.training import Recorder
@@ -52,11 +50,9 @@ __all__ = [
     "eigsh",
     "frobenius_norm",
     "gradient_overlap",
-    "gram_eigenpairs",
     "gram_spectrum",
     "hessian_split",
     "logit_clustering",
-    "low_rank_spectrum",
     "measure",
     "spectral_density",
     "tangent_kernel",
