@@ -1,7 +1,9 @@
 import pytest
 import torch
 
-from landscope.linalg.ends import by_preference, steps_to_notice
+from landscope.linalg.ends import Margins, by_preference, margins
+
+INFINITE = float("inf")
 
 
 @pytest.mark.parametrize(
@@ -18,17 +20,29 @@ def test_order_of_preference(which, order):
     assert values[by_preference(values, which)].tolist() == order
 
 
-def test_clear_outliers_need_few_steps_and_equal_values_none():
+def test_margin_lies_just_inside_the_last_clear_outlier():
     spectrum = torch.cat([torch.tensor([10.0, 9.0]), torch.linspace(0, 1, 50)]).double()
-    far = steps_to_notice(spectrum, 3, "LA", 10_000, 1e-6)
-    near = steps_to_notice(torch.linspace(0, 1, 50).double(), 3, "LA", 10_000, 1e-6)
-    assert 1 <= far < 6 < near
-    assert steps_to_notice(torch.ones(5).double(), 3, "LA", 10_000, 1e-6) == 0
-    assert steps_to_notice(spectrum, 1, "LA", 10_000, 1e-6) == 0
+    found = margins(spectrum, 3, "LA", 1e-6)
+    assert found.low == -INFINITE
+    assert 8 < found.high < 9
+    assert found.points == [found.high]
+    assert found.beyond(spectrum).sum() == 2
 
 
-def test_both_ends_are_looked_at():
+def test_margin_without_outliers_lies_at_the_middle_wanted_value():
+    spectrum = torch.linspace(0, 1, 50).double()
+    found = margins(spectrum, 5, "LA", 1e-6)
+    assert found.beyond(spectrum).sum() == 3
+
+
+def test_no_margin_where_a_copy_would_change_nothing():
+    assert margins(torch.ones(5).double(), 3, "LA", 1e-6).points == []
+    assert margins(torch.linspace(0, 1, 50).double(), 1, "LA", 1e-6).points == []
+
+
+def test_margins_at_both_ends():
     values = torch.cat([torch.tensor([-8.0, -8.5]), torch.linspace(0, 1, 50)]).double()
-    alone = steps_to_notice(values, 3, "SA", 100, 1e-6)
-    assert steps_to_notice(values, 6, "BE", 100, 1e-6) >= alone > 0
-    assert steps_to_notice(values, 3, "LM", 100, 1e-6) > 0
+    assert margins(values, 3, "SA", 1e-6) == Margins(margins(values, 6, "BE", 1e-6).low, INFINITE)
+    largest = margins(values, 3, "LM", 1e-6)
+    assert largest.low == -largest.high
+    assert largest.beyond(values).sum() == 2

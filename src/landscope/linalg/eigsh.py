@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Any, cast, get_args
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
-from landscope.linalg.ends import Which, by_preference, steps_to_notice
+from landscope.linalg.ends import Which, by_preference, margins
 from landscope.linalg.lanczos import KrylovSubspace
+from landscope.linalg.missed import RARE_SHARE, Probe
 from landscope.linalg.product import CountedProduct
 from landscope.linalg.space import VectorSpace
 
@@ -140,7 +141,7 @@ def eigsh(
         pairs, _ = _ritz_pairs(product, identity, product(identity), k, which, tol)
     else:
         generator = torch.Generator().manual_seed(seed)
-        start = space.random(1, generator) if v0 is None else _start(v0, space)
+        start = space.random(1, generator) if v0 is None else _start(v0, space, basis_size // 2)
         search = _Search(product, k, which, tol, basis_size, max_products, generator)
         pairs = search.run(start)
     if not pairs.converged:
@@ -182,64 +183,104 @@ class _Search:
         self.basis_size = basis_size
         self.max_products = max_products
         self.generator = generator
+        self._rounding = torch.finfo(product.space.dtype).eps
         self.largest = 0.0  # the largest magnitude of a Ritz value so far
+        self.probe: Probe | None = None
+        self.none_missed = False
 
-    def run(self, start: Float[Tensor, "D 1"]) -> Eigenpairs:
-        """Iterate, compute the true residuals, and go on from there while that helps."""
-        krylov = KrylovSubspace(self.product, self.basis_size + self.k)
-        krylov.add(start / self.product.space.norms(start).item())
-        self._iterate(krylov, look_for_missed=True)
-        best, images = self._explicit(krylov)
-        while not best.converged:
-            krylov = KrylovSubspace(self.product, self.basis_size + self.k)
-            krylov.add(best.vectors)
-            krylov.absorb(images)
-            self._project(krylov)
-            if not self._affords(krylov):
-                break
-            self._iterate(krylov, look_for_missed=False)
-            pairs, images = self._explicit(krylov)
-            stagnates = bool(pairs.residuals.max() > best.residuals.max() / 2)
-            best = min(best, pairs, key=lambda found: found.residuals.max().item())
-            if stagnates:
-                break
-        return replace(best, num_products=self.product.count)
+    def run(self, start: Float[Tensor, "D j"]) -> Eigenpairs:
+        """Iterate until the wanted pairs have converged and no copy of them is missed."""
+        krylov = self._krylov(start)
+        krylov.expand()
+        self._project(krylov)
+        self._iterate(krylov)
+        pairs, agrees = self._recurred(krylov)
+        pairs = pairs if agrees else self._refined(pairs)
+        return replace(pairs, num_products=self.product.count)
 
-    def _iterate(self, krylov: KrylovSubspace, look_for_missed: bool) -> None:
+    def _krylov(self, start: Float[Tensor, "D j"]) -> KrylovSubspace:
+        krylov = KrylovSubspace(self.product, self.basis_size + self.k + 2)
+        krylov.add(start)
+        return krylov
+
+    def _iterate(self, krylov: KrylovSubspace) -> None:
         """Expand until the wanted pairs have converged and none seems to be missed."""
-        rounding = torch.finfo(krylov.space.dtype).eps
-        known, look_until, num_fresh = None, 0, 1
-        while not krylov.complete:
+        while not krylov.complete and self._affords(krylov):
+            direction = self._direction(krylov)
+            if direction is None:
+                return
+            if krylov.pending > 1:
+                turned = krylov.turn(direction[:, None])
+                if self.probe:
+                    self.probe.turn(turned)
+            if krylov.basis.size >= self.basis_size + self.k:
+                self._restart(krylov)
+            krylov.expand(1)
+            if self.probe:
+                self.probe.grow(krylov.basis.size)
+            self._project(krylov)
+
+    def _direction(self, krylov: KrylovSubspace) -> Float64[Tensor, " w"] | None:
+        """Where in W to apply A next; None where nothing is left to do."""
+        if krylov.size < self.k:
             if krylov.pending == 0:
-                krylov.add(self._fresh(1))
-            if not self._affords(krylov):
-                return
-            if krylov.size + krylov.pending > self.basis_size:
-                half = (self.basis_size + self.k) // 2
-                krylov.restart(self.rotation[:, : min(half, self.basis_size - krylov.pending)])
-            krylov.expand()
-            self._project(krylov)
-            tolerated = max(self.tol / 2, rounding) * self.largest
-            if krylov.size < self.k or self.product.count < look_until:
-                continue
-            if self.residuals[: self.k].max() > tolerated:
-                continue
-            wanted = self.values[: self.k]
-            if not look_for_missed or (
-                known is not None and (wanted - known).abs().max() <= self.tol * self.largest
-            ):
-                return
-            steps = steps_to_notice(
-                self.values, self.k, self.which, krylov.space.dim, self.tol * self.largest
-            )
-            if steps == 0:
-                return
-            known = wanted
-            krylov.restart(self.rotation[:, self.residuals <= tolerated], keep_pending=False)
-            self._project(krylov)
-            krylov.add(self._fresh(num_fresh))
-            look_until = self.product.count + min(steps * num_fresh, self.product.count)
-            num_fresh = min(2 * num_fresh, self.k)  # who missed one copy missed more
+                krylov.add(self._fresh())
+            return torch.eye(krylov.pending, dtype=torch.float64)[0]
+        unconverged = self.residuals > max(self.tol, self._rounding) * self.largest
+        if not self.none_missed:
+            direction = self._probing_direction(krylov, unconverged)
+            if direction is not None:
+                return direction
+        unconverged[self.k :] = False
+        return self._residual_direction(krylov, unconverged) if unconverged.any() else None
+
+    def _residual_direction(
+        self, krylov: KrylovSubspace, chosen: Bool[Tensor, " n"]
+    ) -> Float64[Tensor, " w"]:
+        """The direction in W that most of the residuals of chosen Ritz pairs have in common."""
+        return torch.linalg.svd(krylov.coupling @ self.rotation[:, chosen]).U[:, 0]
+
+    def _probing_direction(
+        self, krylov: KrylovSubspace, unconverged: Bool[Tensor, " n"]
+    ) -> Float64[Tensor, " w"] | None:
+        """Where a missed copy could hide; None where none can, or it is too early to look."""
+        if self.probe is None:
+            found = margins(self.values, self.k, self.which, self.tol * self.largest)
+            beyond = found.beyond(self.values)
+            if unconverged[beyond].any():
+                return None
+            if not found.points:
+                self.none_missed = not bool(unconverged[: self.k].any())
+                return None
+            before = krylov.basis.size
+            krylov.add(self._fresh())
+            if krylov.basis.size == before:
+                self.none_missed = True
+                return None
+            weights = torch.zeros(len(found.points), krylov.basis.size, dtype=torch.float64)
+            weights[:, -1] = 1
+            self.probe = Probe(found, int(beyond.sum()), weights)
+        beyond = self.probe.margins.beyond(self.values)
+        if (beyond & unconverged).any():
+            return self._residual_direction(krylov, beyond & unconverged)
+        rest = self.values[~beyond], self.rotation[:, ~beyond]
+        share, direction = self.probe.share(*rest, krylov.coupling @ rest[1])
+        if share * self.product.space.dim > RARE_SHARE:
+            return direction
+        self.none_missed = int(beyond.sum()) == self.probe.num_beyond
+        self.probe = None
+        return None if self.none_missed else self._probing_direction(krylov, unconverged)
+
+    def _restart(self, krylov: KrylovSubspace) -> None:
+        """Keep the most wanted half of the Ritz vectors, and what of W they couple to."""
+        num_kept = max(self.k, (self.basis_size + self.k) // 2 - krylov.pending)
+        kept, dropped = self.rotation[:, :num_kept], self.rotation[:, num_kept:]
+        if krylov.pending > num_kept:  # the rest of W does not couple to what is kept
+            krylov.turn(torch.linalg.svd(krylov.coupling @ kept).U)
+            self.probe = None
+        if self.probe:
+            self.probe.restart(kept, self.values[num_kept:], dropped, krylov.coupling @ dropped)
+        krylov.restart(kept, num_pending=min(krylov.pending, num_kept))
 
     def _project(self, krylov: KrylovSubspace) -> None:
         values, rotation = torch.linalg.eigh(krylov.projected)
@@ -248,20 +289,60 @@ class _Search:
         self.residuals = (krylov.coupling @ self.rotation).norm(dim=0)
         self.largest = max(self.largest, values.abs().max().item())
 
-    def _explicit(self, krylov: KrylovSubspace) -> tuple[Eigenpairs, Float[Tensor, "D k"]]:
-        krylov.restart(self.rotation[:, : self.k], keep_pending=False)
+    def _recurred(self, krylov: KrylovSubspace) -> tuple[Eigenpairs, bool]:
+        """The wanted pairs with residuals by AQ = [Q W]H; and whether a product agrees with it.
+
+        The relation holds to rounding for a linear map. One product, with a combination Xc of the
+        wanted Ritz vectors with random signs, tells by how much it fails for all of them: the
+        expected square of the deviation is the sum of squares of theirs.
+        """
+        space = self.product.space
+        chosen = torch.arange(self.k)
+        if self.which == "BE":
+            chosen = self.values[: self.k].argsort(descending=True)
+        values, rotation = self.values[chosen], self.rotation[:, chosen]
+        residuals = self.residuals[chosen]
+        signs = torch.randint(0, 2, (self.k, 1), generator=self.generator).double() * 2 - 1
+        expected = krylov.basis.combine(krylov.H @ rotation @ signs)
+        krylov.restart(rotation, num_pending=0)
+        deviation = space.norms(self.product(krylov.basis.combine(signs)) - expected).item()
         vectors = krylov.basis.block(0, self.k)
-        images = self.product(vectors)
+        vectors = vectors * space.signs(vectors)
+        allowed = self.tol * self.largest
+        converged = bool(residuals.max() <= allowed)
+        pairs = Eigenpairs(values, vectors, residuals, converged, self.product.count)
+        return pairs, self.tol >= 50 * self._rounding and deviation <= 0.1 * allowed
+
+    def _refined(self, pairs: Eigenpairs) -> Eigenpairs:
+        """The pairs with residuals by explicit products, and on from there while that helps."""
+        best, images = self._explicit(pairs)
+        while not best.converged:
+            krylov = self._krylov(best.vectors)
+            krylov.absorb(images)
+            self._project(krylov)
+            if not self._affords(krylov):
+                break
+            self._iterate(krylov)
+            pairs, images = self._explicit(self._recurred(krylov)[0])
+            stagnates = bool(pairs.residuals.max() > best.residuals.max() / 2)
+            best = min(best, pairs, key=lambda found: found.residuals.max().item())
+            if stagnates:
+                break
+        return best
+
+    def _explicit(self, pairs: Eigenpairs) -> tuple[Eigenpairs, Float[Tensor, "D k"]]:
+        images = self.product(pairs.vectors)
         return _ritz_pairs(
-            self.product, vectors, images, self.k, self.which, self.tol, self.largest
+            self.product, pairs.vectors, images, self.k, self.which, self.tol, self.largest
         )
 
     def _affords(self, krylov: KrylovSubspace) -> bool:
-        return self.product.count + krylov.pending + self.k <= self.max_products
+        """Whether one more product leaves those that confirm the result."""
+        return self.product.count + self.k + 2 <= self.max_products
 
-    def _fresh(self, count: int) -> Float[Tensor, "D b"]:
+    def _fresh(self) -> Float[Tensor, "D 1"]:
         space = self.product.space
-        return space.random(count, self.generator) / space.dim**0.5
+        return space.random(1, self.generator) / space.dim**0.5
 
 
 def _ritz_pairs(
@@ -289,17 +370,21 @@ def _ritz_pairs(
     return Eigenpairs(values, vectors * signs, residuals, converged, product.count), images * signs
 
 
-def _start(v0: Tensor, space: VectorSpace) -> Float[Tensor, "D 1"]:
-    """The sum of the columns of v0, checked."""
+def _start(v0: Tensor, space: VectorSpace, most: int) -> Float[Tensor, "D j"]:
+    """The columns of v0 with length one, checked."""
     if v0.ndim not in (1, 2) or v0.shape[0] != space.dim:
         raise ValueError(
             f"v0 must have shape (D,) or (D, j) with D = {space.dim}, got {tuple(v0.shape)}"
         )
-    start = v0.reshape(space.dim, -1).sum(1, keepdim=True).to(space.dtype)
-    length = space.norms(start).item()
-    if not 0 < length < float("inf"):
-        raise ValueError(f"v0 must be finite and its columns must not add up to zero, got {v0}")
-    return start
+    start = v0.reshape(space.dim, -1).to(space.dtype)
+    if not 1 <= start.shape[1] <= most:
+        raise ValueError(
+            f"v0 must have 1 to {most} columns (half of basis_size), got {tuple(v0.shape)}"
+        )
+    lengths = space.norms(start)
+    if not bool(((lengths > 0) & lengths.isfinite()).all()):
+        raise ValueError(f"v0 must be finite with no column of zeros, got {v0}")
+    return start / lengths.to(start)
 
 
 def _check(k: int, which: str, tol: float, dim: int) -> None:

@@ -1,10 +1,10 @@
-"""Which end of a spectrum is wanted, and how long to look there for what was missed."""
+"""Which end of a spectrum is wanted, and where a copy missed there would matter."""
 
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 Which = Literal["LA", "SA", "LM", "BE"]
@@ -44,51 +44,62 @@ def by_preference(values: Float64[Tensor, " n"], which: Which) -> Int64[Tensor, 
             return in_turn.flatten()[: len(values)]
 
 
-def steps_to_notice(
-    values: Float64[Tensor, " n"], k: int, which: Which, dim: int, negligible: float
-) -> int:
-    r"""Lanczos steps after which a missed copy of a wanted eigenvalue would have shown.
+class Margins(NamedTuple):
+    """Where the eigenvalues lie of which no copy may be missed: at most ``low``, from ``high`` on."""
+
+    low: float
+    high: float
+
+    def beyond(self, values: Float64[Tensor, " n"]) -> Bool[Tensor, " n"]:
+        """Whether values lie at or outside of the margins."""
+        return (values <= self.low) | (values >= self.high)
+
+    @property
+    def points(self) -> list[float]:
+        """The finite ones of the two."""
+        return [point for point in self if math.isfinite(point)]
+
+
+def margins(values: Float64[Tensor, " n"], k: int, which: Which, negligible: float) -> Margins:
+    """Give the margins beyond which a missed copy of a wanted eigenvalue would change the result.
 
     Parameters
     ----------
     values : Tensor of shape (n,)
-        Ritz values, the k wanted ones among them converged.
+        Ritz values, n ≥ k.
     k : int
         Number of wanted eigenvalues.
     which : {"LA", "SA", "LM", "BE"}
         The wanted end.
-    dim : int
-        Dimension D of the space.
     negligible : float
-        Wanted eigenvalues this close to the last wanted one may be missed: a copy of them would
-        not change the result.
+        Copies of wanted eigenvalues this close to the last wanted one would not matter.
 
     Returns
     -------
-    int
-        Number of steps from a random vector orthogonal to the wanted eigenvectors; 0 where no
-        copy could change the result.
-
-    Notes
-    -----
-    Let the remaining spectrum lie in [a, b], b the last wanted eigenvalue, but for one missed
-    eigenvalue b + γ(b − a). After s steps its component has grown against the rest by the Chebyshev
-    polynomial :math:`T_s(1 + 2γ) ≈ \cosh(s \cdot \mathrm{arcosh}(1 + 2γ))`; with 99 % probability
-    it was larger than 1/(80√D) at the start. γ is that of the wanted eigenvalue nearest to b with
-    γ > 0.1; where all are nearer, of the middle one.
+    Margins
+        At the wanted eigenvalue nearest to the last wanted one among those that stand clear of it,
+        by more than a tenth of what the rest of the spectrum spans; where none does, at the middle
+        one; infinite where no copy could change the result.
     """
-    if which == "BE":
-        bottom = steps_to_notice(values, k // 2, "SA", dim, negligible) if k > 1 else 0
-        return max(steps_to_notice(values, (k + 1) // 2, "LA", dim, negligible), bottom)
-    heights = {"LA": values, "SA": -values, "LM": values.abs()}[which]
+    match which:
+        case "LA":
+            return Margins(-math.inf, _margin(values, k, negligible))
+        case "SA":
+            return Margins(-_margin(-values, k, negligible), math.inf)
+        case "LM":
+            heights = values.abs()
+            edge = heights.sort(descending=True).values[k - 1 : k]
+            margin = _margin(torch.cat([heights, -edge]), k, negligible)
+            return Margins(-margin, margin)
+        case "BE":
+            bottom = -_margin(-values, k // 2, negligible) if k > 1 else -math.inf
+            return Margins(bottom, _margin(values, (k + 1) // 2, negligible))
+
+
+def _margin(heights: Float64[Tensor, " n"], k: int, negligible: float) -> float:
     wanted = heights.sort(descending=True).values[:k]
-    edge = wanted[-1].item()
-    width = 2 * edge if which == "LM" else edge - heights.min().item()
-    gaps = wanted - edge
-    clear = gaps[gaps > max(0.1 * width, negligible)]
-    gap = (clear[-1] if len(clear) else gaps[(k - 1) // 2]).item()
-    if gap <= negligible:
-        return 0
-    if width <= 0:
-        return 1
-    return math.ceil(math.acosh(80 * math.sqrt(dim)) / math.acosh(1 + 2 * gap / width))
+    edge = wanted[-1]
+    clear = wanted[wanted - edge > max(0.1 * (edge - heights.min()).item(), negligible)]
+    margin = clear[-1] if len(clear) else wanted[(k - 1) // 2]
+    gap = margin - edge
+    return (margin - 0.05 * gap).item() if gap > negligible else math.inf

@@ -63,19 +63,30 @@ class KrylovSubspace:
         self._extend(block, scale=1.0)
         self.H = _pad_rows(self.H, self.basis.size)
 
-    def expand(self) -> None:
-        """Apply A to W, move W into Q, and keep as new W what of AW is outside of [Q W]."""
-        self.absorb(self.product(self.basis.block(self.size, self.basis.size)))
+    def turn(self, directions: Float64[Tensor, "w b"]) -> Float64[Tensor, "w w"]:
+        """Turn W ← WU so that its first b vectors span given orthonormal directions; give U."""
+        turned = torch.linalg.qr(directions, mode="complete").Q
+        self.basis.rotate(turned, start=self.size)
+        self.H[self.size :] = turned.T @ self.H[self.size :]
+        return turned
 
-    def absorb(self, images: Float[Tensor, "D w"]) -> None:
-        """Expand by products AW that are known already."""
+    def expand(self, count: int | None = None) -> None:
+        """Apply A to the first vectors of W (by default to all), and move them into Q.
+
+        What of their images is outside of [Q W] is appended to W.
+        """
+        count = self.pending if count is None else count
+        self.absorb(self.product(self.basis.block(self.size, self.size + count)))
+
+    def absorb(self, images: Float[Tensor, "D b"]) -> None:
+        """Expand by products of A with the first vectors of W that are known already."""
         self.scale = max(self.scale, self.space.norms(images).max().item())
-        columns = self._extend(images, self.scale)
+        columns = self._extend(images, self.scale, self.coupling[: images.shape[1]])
         self.H = torch.cat([_pad_rows(self.H, self.basis.size), columns], dim=1)
 
-    def restart(self, vectors: Float64[Tensor, "n p"], keep_pending: bool = True) -> None:
-        """Shrink Q to combinations QS with STS diagonal, S orthonormal; W may be dropped."""
-        kept = self.pending if keep_pending else 0
+    def restart(self, vectors: Float64[Tensor, "n p"], num_pending: int | None = None) -> None:
+        """Shrink Q to combinations QS with STS diagonal, S orthonormal; of W keep the first."""
+        kept = self.pending if num_pending is None else num_pending
         T, R = vectors.T @ self.projected @ vectors, self.coupling[:kept] @ vectors
         rotation = torch.zeros(self.basis.size, vectors.shape[1] + kept, dtype=torch.float64)
         rotation[: self.size, : vectors.shape[1]] = vectors
@@ -83,12 +94,21 @@ class KrylovSubspace:
         self.basis.rotate(rotation)
         self.H = torch.cat([T, R])
 
-    def _extend(self, block: Float[Tensor, "D b"], scale: float) -> Float64[Tensor, "n b"]:
-        """Append what is new in a block X beside rounding at a scale; give C with X = [Q W]C."""
+    def _extend(
+        self,
+        block: Float[Tensor, "D b"],
+        scale: float,
+        expected: Float64[Tensor, "b q"] | None = None,
+    ) -> Float64[Tensor, "n b"]:
+        """Append what is new in a block X beside rounding at a scale; give C with X = [Q W]C.
+
+        By symmetry QᵀAW = Rᵀ is known before it is computed: ``expected`` holds it.
+        """
         columns = []
         negligible = 10 * torch.finfo(self.space.dtype).eps * scale
-        for vector in block.T:
-            rest, column, norm = orthogonalise(vector, self.basis, self.space, negligible)
+        for i, vector in enumerate(block.T):
+            known = None if expected is None else expected[i]
+            rest, column, norm = orthogonalise(vector, self.basis, self.space, negligible, known)
             if norm > 0 and self.basis.size < self.space.dim:
                 self.basis.append(rest / norm)
                 column = torch.cat([column, column.new_tensor([norm])])

@@ -35,8 +35,8 @@ class Basis(Protocol):
     def combine(self, coefficients: Float64[Tensor, "n b"]) -> Float[Tensor, "D b"]:
         """Linear combinations QC."""
 
-    def rotate(self, coefficients: Float64[Tensor, "n p"]) -> None:
-        """Replace the basis by its combinations: Q ← QC."""
+    def rotate(self, coefficients: Float64[Tensor, "n p"], start: int = 0) -> None:
+        """Replace the vectors from q_start on by their combinations: Q ← QC."""
 
 
 @runtime_checkable
@@ -159,14 +159,14 @@ class DenseBasis:
         """Linear combinations QC."""
         return self.block(0, self.size) @ coefficients.to(self._rows)
 
-    def rotate(self, coefficients: Float64[Tensor, "n p"]) -> None:
-        """Replace the basis by its combinations, without a second buffer."""
+    def rotate(self, coefficients: Float64[Tensor, "n p"], start: int = 0) -> None:
+        """Replace the vectors from q_start on by their combinations, without a second buffer."""
         transform = coefficients.T.to(self._rows)
-        count = transform.shape[0]
-        for start in range(0, self.space.dim, ENTRIES_PER_CHUNK):
-            entries = slice(start, start + ENTRIES_PER_CHUNK)
-            self._rows[:count, entries] = transform @ self._rows[: self.size, entries]
-        self.size = count
+        rows = self._rows[start : self.size]
+        for first in range(0, self.space.dim, ENTRIES_PER_CHUNK):
+            entries = slice(first, first + ENTRIES_PER_CHUNK)
+            rows[: len(transform), entries] = transform @ rows[:, entries]
+        self.size = start + len(transform)
 
 
 def space_of(A: Any) -> VectorSpace:
@@ -176,12 +176,18 @@ def space_of(A: Any) -> VectorSpace:
 
 
 def orthogonalise(
-    vector: Float[Tensor, " D"], basis: Basis, space: VectorSpace, negligible: float
+    vector: Float[Tensor, " D"],
+    basis: Basis,
+    space: VectorSpace,
+    negligible: float,
+    expected: Float64[Tensor, " m"] | None = None,
 ) -> tuple[Float[Tensor, " D"], Float64[Tensor, " n"], float]:
     """Take out of a vector what lies in the span of a basis.
 
-    Gram–Schmidt at least twice, and again while the norm still falls: what is left after a
-    cancellation is orthogonal to working precision only after another pass.
+    Gram–Schmidt, again while the norm still falls: what is left after a cancellation is orthogonal
+    to working precision only after another pass. A pass streams the whole basis twice, which is
+    what Lanczos spends its time on beside the products; so what is known of the coefficients is
+    taken out first, and one pass then finds only rounding errors.
 
     Parameters
     ----------
@@ -193,6 +199,8 @@ def orthogonalise(
         Their space.
     negligible : float
         A remainder of at most this norm counts as none.
+    expected : Tensor of shape (m,), optional
+        The first m coefficients, as far as they are known.
 
     Returns
     -------
@@ -205,14 +213,29 @@ def orthogonalise(
     """
     column = vector[:, None]
     coefficients = torch.zeros(basis.size, dtype=torch.float64)
+    if expected is not None:
+        coefficients[: len(expected)] = expected
+        near = basis.block(len(expected), basis.size)
+        coefficients[len(expected) :] = space.gram(near, column)[:, 0]
+        coefficients[coefficients.abs() <= negligible] = 0
+        column = column - _combine(basis, coefficients)
     norm = space.norms(column).item()
-    for sweep in range(5):
+    for _ in range(5):
         step = basis.gram(column)
         column = column - basis.combine(step)
         coefficients += step[:, 0]
         before, norm = norm, space.norms(column).item()
         if norm <= negligible:
             return column[:, 0], coefficients, 0.0
-        if sweep > 0 and norm > 0.7 * before:
+        if norm > 0.7 * before:
             break
     return column[:, 0], coefficients, norm
+
+
+def _combine(basis: Basis, coefficients: Float64[Tensor, " n"]) -> Float[Tensor, "D 1"]:
+    """Qc, by single vectors where few coefficients are not zero."""
+    nonzero = coefficients.nonzero()[:, 0].tolist() or [0]
+    if len(nonzero) > 4:
+        return basis.combine(coefficients[:, None])
+    vectors = torch.cat([basis.block(i, i + 1) for i in nonzero], dim=1)
+    return vectors @ coefficients[nonzero, None].to(vectors)
