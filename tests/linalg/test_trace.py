@@ -1,8 +1,13 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from landscope.linalg import frobenius_norm, trace
+from landscope.linalg.xtrace import leave_out
 
 NUM_RUNS = 200
 DIM = 90
@@ -16,11 +21,16 @@ SPECTRA = {
 }
 
 
+hutch_plus_plus, hutchinson = (partial(trace, method=m) for m in ("hutch++", "hutchinson"))
+ESTIMATORS = [trace, hutch_plus_plus, hutchinson, frobenius_norm]
+
+
 def truth_of(estimator, operator):
-    return (operator.matrix.trace() if estimator is trace else operator.matrix.norm()).item()
+    of_norm = estimator is frobenius_norm
+    return (operator.matrix.norm() if of_norm else operator.matrix.trace()).item()
 
 
-@pytest.mark.parametrize("estimator", [trace, frobenius_norm])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.parametrize("spectrum", SPECTRA)
 @pytest.mark.usefixtures("without_shape_checks")
 def test_interval_covers_the_truth_as_often_as_it_says(operator_with, estimator, spectrum):
@@ -31,7 +41,7 @@ def test_interval_covers_the_truth_as_often_as_it_says(operator_with, estimator,
     assert 0.90 <= coverage <= 0.99
 
 
-@pytest.mark.parametrize("estimator", [trace, frobenius_norm])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.usefixtures("without_shape_checks")
 def test_standard_error_is_the_scatter_over_seeds(operator_with, estimator):
     operator = operator_with(SPECTRA["loss Hessian"])
@@ -43,7 +53,7 @@ def test_standard_error_is_the_scatter_over_seeds(operator_with, estimator):
     assert abs(mean - truth_of(estimator, operator)) < 4 * scatter / np.sqrt(NUM_RUNS)
 
 
-@pytest.mark.parametrize("estimator", [trace, frobenius_norm])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.parametrize("dim", [1, 2, 20])
 def test_exact_where_the_probes_span_the_space(operator_with, estimator, dim):
     operator = operator_with(np.linspace(-1, 2, dim))
@@ -53,8 +63,8 @@ def test_exact_where_the_probes_span_the_space(operator_with, estimator, dim):
     assert estimate.num_products == operator.num_products == dim
 
 
-@pytest.mark.parametrize("estimator", [trace, frobenius_norm])
-@pytest.mark.parametrize("num_probes", [2, 3, 8, 30])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("num_probes", [4, 8, 30])
 def test_spends_what_it_was_given(operator_with, estimator, num_probes):
     operator = operator_with(SPECTRA["heavy tail"])
     estimate = estimator(operator, num_probes=num_probes)
@@ -62,7 +72,7 @@ def test_spends_what_it_was_given(operator_with, estimator, num_probes):
     assert estimate.stderr > 0
 
 
-@pytest.mark.parametrize("estimator", [trace, frobenius_norm])
+@pytest.mark.parametrize("estimator", [trace, hutch_plus_plus, frobenius_norm])
 def test_low_rank_and_multiples_of_the_identity_are_found_to_rounding(operator_with, estimator):
     for values in (np.concatenate([[7.0, 3.0], np.zeros(98)]), np.full(100, 3.0)):
         operator = operator_with(values)
@@ -71,21 +81,21 @@ def test_low_rank_and_multiples_of_the_identity_are_found_to_rounding(operator_w
         assert estimate.stderr < 1e-5
 
 
-@pytest.mark.parametrize("estimator", [trace, frobenius_norm])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_zero_operator(operator_of, estimator):
     estimate = estimator(operator_of(torch.zeros(100, 100)))
     assert estimate == 0
     assert estimate.exact
 
 
-@pytest.mark.parametrize("estimator", [trace, frobenius_norm])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_float32_agrees_with_float64(operator_with, estimator):
     single = operator_with(SPECTRA["loss Hessian"], dtype=torch.float32)
     low, high = estimator(single).interval(0.999)
     assert low < truth_of(estimator, single) < high
 
 
-@pytest.mark.parametrize("estimator", [trace, frobenius_norm])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_seeded(operator_with, estimator):
     operator = operator_with(SPECTRA["heavy tail"])
     before = torch.get_rng_state()
@@ -94,7 +104,110 @@ def test_seeded(operator_with, estimator):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("estimator", [trace, frobenius_norm])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_refuses_too_few_probes(operator_with, estimator):
-    with pytest.raises(ValueError, match="num_probes must be at least 2, got 1"):
+    with pytest.raises(ValueError, match=r"num_probes must be at least \d, got 1"):
         estimator(operator_with([1.0, 2.0]), num_probes=1)
+
+
+@pytest.mark.parametrize("num_probes", [2, 3])
+def test_two_probes_are_enough_but_for_xtrace(operator_with, num_probes):
+    operator = operator_with(SPECTRA["heavy tail"])
+    for estimator in (hutch_plus_plus, hutchinson, frobenius_norm):
+        assert estimator(operator, num_probes).num_products == num_probes
+    with pytest.raises(ValueError, match="num_probes must be at least 4"):
+        trace(operator, num_probes)
+    assert trace(operator, num_probes=5).num_products == 4
+
+
+def test_refuses_unknown_methods_and_impossible_errors(operator_with):
+    with pytest.raises(ValueError, match="method must be one of xtrace"):
+        trace(operator_with([1.0]), method="exact")
+    with pytest.raises(ValueError, match="rtol must be positive"):
+        trace(operator_with([1.0]), rtol=0.0)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("spectrum", ["loss Hessian", "heavy tail"])
+@pytest.mark.usefixtures("without_shape_checks")
+def test_stopping_at_an_error_is_honest(operator_with, estimator, spectrum):
+    """Where the stopping is random: some runs stop at the first look, some go on."""
+    operator = operator_with(SPECTRA[spectrum])
+    truth = truth_of(estimator, operator)
+    at_first = [estimator(operator, 30, seed).stderr / truth for seed in range(20)]
+    rtol = float(np.median(at_first))
+    estimates = [estimator(operator, rtol=rtol, seed=seed) for seed in range(NUM_RUNS)]
+    spent = {estimate.num_products for estimate in estimates}
+    assert len(spent) > 1
+    assert all(estimate.stderr <= rtol * abs(estimate) for estimate in estimates)
+    inside = [low <= truth <= high for low, high in (e.interval() for e in estimates)]
+    assert 0.90 <= np.mean(inside) <= 0.99
+    scatter = np.std([float(estimate) for estimate in estimates])
+    mean = np.mean([float(estimate) for estimate in estimates])
+    assert abs(mean - truth) < 4 * scatter / np.sqrt(NUM_RUNS) + 0.01 * abs(truth)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_products_end_where_the_error_cannot_be_reached(operator_with, estimator):
+    estimate = estimator(operator_with(SPECTRA["Wigner"]), num_probes=50, rtol=1e-9)
+    assert estimate.num_products == 50
+    assert estimate.stderr > 0
+
+
+def test_xtrace_leaves_test_vectors_out_as_if_they_had_never_been():
+    """The closed form for all i and j against one QR factorisation for each."""
+    rng = np.random.default_rng(0)
+    dim, m = 40, 6
+    A = rng.standard_normal((dim, dim))
+    A = A + A.T
+    omega = rng.standard_normal((dim, m))
+
+    def one(probe, others):
+        Q = np.linalg.qr(A @ omega[:, others])[0] if others else np.zeros((dim, 0))
+        rest = omega[:, probe] - Q @ (Q.T @ omega[:, probe])
+        left = (dim - Q.shape[1]) * (rest @ A @ rest) / (rest @ rest)
+        return np.trace(Q.T @ A @ Q) + left
+
+    Q, R = np.linalg.qr(A @ omega)
+    arrays = Q.T @ A @ Q, R, Q.T @ omega, np.sum(omega * (A @ omega), 0), np.sum(omega**2, 0)
+    each, paired = leave_out(*(torch.as_tensor(array) for array in arrays), dim)
+    indices = range(m)
+    expected = [one(i, [k for k in indices if k != i]) for i in indices]
+    np.testing.assert_allclose(each, expected, rtol=1e-9)
+    for i in indices:
+        for j in set(indices) - {i}:
+            expected = one(i, [k for k in indices if k not in (i, j)])
+            assert paired[i, j].item() == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@given(scale=st.floats(-1e3, 1e3).filter(lambda c: abs(c) > 1e-3), seed=st.integers(0, 9))
+@settings(max_examples=15, deadline=None)
+def test_scaling_scales(estimator, scale, seed):
+    matrix = torch.diag(torch.linspace(-1, 2, 40, dtype=torch.float64) ** 3)
+    plain, scaled = (estimator(c * matrix, num_probes=12, seed=seed) for c in (1.0, scale))
+    factor = abs(scale) if estimator is frobenius_norm else scale
+    assert scaled == pytest.approx(factor * plain, rel=1e-9)
+    assert scaled.stderr == pytest.approx(abs(scale) * plain.stderr, rel=1e-6)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@given(seed=st.integers(0, 99))
+@settings(max_examples=10, deadline=None)
+def test_rotation_changes_nothing_but_the_probes(estimator, seed):
+    """Estimates before and after agree within their errors, as two seeds do."""
+    generator = torch.Generator().manual_seed(seed)
+    matrix = torch.diag(torch.linspace(-1, 2, 60, dtype=torch.float64))
+    rotation = torch.linalg.qr(torch.randn(60, 60, generator=generator, dtype=torch.float64)).Q
+    plain, rotated = estimator(matrix), estimator(rotation @ matrix @ rotation.T, seed=seed)
+    assert abs(plain - rotated) < 6 * np.hypot(plain.stderr, rotated.stderr)
+
+
+def test_xtrace_is_nearer_than_hutchs_where_eigenvalues_decay(operator_with):
+    operator = operator_with(1 / np.arange(1.0, DIM + 1) ** 2)
+    truth = truth_of(trace, operator)
+    errors = [
+        np.sqrt(np.mean([(method(operator, 30, seed) - truth) ** 2 for seed in range(40)]))
+        for method in (trace, hutch_plus_plus, hutchinson)
+    ]
+    assert errors[0] < errors[1] < errors[2] / 2

@@ -1,4 +1,4 @@
-"""Split a space into the range that an operator was sketched on, and the rest for random probes."""
+"""Split a space into a range that is treated exactly, and the rest for random probes."""
 
 from typing import Any
 
@@ -31,9 +31,7 @@ class DeflatedProduct(CountedProduct):
 
     def rest(self, block: Float[Tensor, "D b"]) -> Float[Tensor, "D b"]:
         """Give what of a block is orthogonal to Q."""
-        if self.basis.shape[1] == 0:
-            return block
-        return block - self.basis @ self.space.gram(self.basis, block).to(block)
+        return rest_of(self, block, self.basis)
 
 
 class Deflation:
@@ -46,57 +44,66 @@ class Deflation:
 
     Parameters
     ----------
-    A : operator of shape (D, D)
-        Symmetric.
-    num_probes : int
-        Products to spend, at least 2: a third on AΩ, a third on AQ, the rest on probes. From D
-        products on, Q is the whole space and nothing is left to probe.
+    product : CountedProduct
+        The products with a symmetric A.
+    rank : int
+        Vectors in the sketch; each takes a product for AΩ and one for AQ.
     seed : int
         Seed of the sketch and the probes.
 
     Attributes
     ----------
     sketched : Tensor of shape (D, r)
-        Q.
+        Q; r is less than the rank asked for where that of A is.
     sketched_images : Tensor of shape (D, r)
         AQ.
-    num_left : int
-        Number of probes of the rest.
     dim_left : int
         Dimension d = D − r of the rest.
     """
 
-    def __init__(self, A: Any, num_probes: int, seed: int):
-        if num_probes < 2:
-            raise ValueError(f"num_probes must be at least 2, got {num_probes}")
-        self.product = CountedProduct(A)
-        self.space = self.product.space
+    def __init__(self, product: CountedProduct, rank: int, seed: int):
+        self.product = product
+        self.space = product.space
         self._generator = torch.Generator().manual_seed(seed)
-        whole = self.space.dim <= num_probes
-        rank = self.space.dim if whole else (num_probes - 2) // 3
-        self.num_left = 0 if whole else num_probes - 2 * rank
-        self.sketched = self.space.identity() if whole else self._sketch(rank)
-        self.dim_left = self.space.dim - self.sketched.shape[1]
-        if self.sketched.shape[1]:
-            self.sketched_images = self.product(self.sketched)
-        else:
-            self.sketched_images = self.sketched
-
-    def _sketch(self, rank: int) -> Float[Tensor, "D r"]:
-        krylov = KrylovSubspace(self.product, 2 * rank)
+        self.sketched = self.space.basis(0).block(0, 0)
         if rank:
-            images = self.product(self.space.random(rank, self._generator))
-            lengths = self.space.norms(images)
-            tiny = torch.finfo(self.space.dtype).tiny
-            krylov.add(images / lengths.max().clamp_min(tiny).to(images))
-        return krylov.basis.block(0, krylov.basis.size)
+            sketch = product(self.space.random(rank, self._generator))
+            self.sketched = orthonormal_rest(product, sketch, self.sketched)
+        any_left = self.sketched.shape[1] > 0
+        self.sketched_images = product(self.sketched) if any_left else self.sketched
+        self.dim_left = self.space.dim - self.sketched.shape[1]
 
-    def probes(self) -> Float[Tensor, "D n"]:
+    def probes(self, count: int) -> Float[Tensor, "D n"]:
         """Give vectors orthogonal to Q, uniform on the sphere of radius √d."""
-        vectors = self.rest(self.space.random(self.num_left, self._generator))
+        vectors = self.rest(self.space.random(count, self._generator))
         lengths = self.space.norms(vectors)
         return vectors * (self.dim_left**0.5 / lengths).to(vectors)
 
+    def signs(self, count: int) -> Float[Tensor, "D n"]:
+        """Give vectors with entries ±1."""
+        return self.space.random(count, self._generator).sign()
+
     def rest(self, block: Float[Tensor, "D n"]) -> Float[Tensor, "D n"]:
         """Give what of a block is orthogonal to Q."""
-        return block - self.sketched @ self.space.gram(self.sketched, block).to(block)
+        return rest_of(self.product, block, self.sketched)
+
+
+def rest_of(
+    product: CountedProduct, block: Float[Tensor, "D b"], basis: Float[Tensor, "D r"]
+) -> Float[Tensor, "D b"]:
+    """X − QQᵀX."""
+    if basis.shape[1] == 0:
+        return block
+    return block - basis @ product.space.gram(basis, block).to(block)
+
+
+def orthonormal_rest(
+    product: CountedProduct, block: Float[Tensor, "D b"], basis: Float[Tensor, "D r"]
+) -> Float[Tensor, "D n"]:
+    """Orthonormal vectors that together with Q span Q and a block, n ≤ b."""
+    lengths = product.space.norms(block)
+    longest = lengths.max().clamp_min(torch.finfo(product.space.dtype).tiny).to(block)
+    krylov = KrylovSubspace(product, block.shape[1])
+    for column in rest_of(product, block / longest, basis).split(1, dim=1):
+        krylov.add(rest_of(product, column, basis))
+    return rest_of(product, krylov.basis.block(0, krylov.basis.size), basis)

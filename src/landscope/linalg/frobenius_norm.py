@@ -4,22 +4,32 @@ import math
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from landscope.linalg.deflation import Deflation
 from landscope.linalg.estimate import Estimate
+from landscope.linalg.product import CountedProduct
+from landscope.linalg.stopping import FEWEST, check_spending, spend
 
 
-def frobenius_norm(A: Any, num_probes: int = 30, seed: int = 0) -> Estimate:
+def frobenius_norm(
+    A: Any, num_probes: int | None = None, seed: int = 0, rtol: float | None = None
+) -> Estimate:
     r"""Estimate the Frobenius norm of a symmetric operator.
 
     Parameters
     ----------
     A : operator of shape (D, D)
         Symmetric; anything with ``@``, ``shape``, ``dtype`` and ``device``.
-    num_probes : int
-        Products to spend, at least 2. From D products on, the norm is exact.
+    num_probes : int, optional
+        Products to spend, 30 by default, at least 2. From D products on, the norm is exact. With
+        ``rtol``, the most to spend, 1000 by default.
     seed : int
         Seed of the sketch and the probes.
+    rtol : float, optional
+        Spend products until the standard error is at most ``rtol`` times the value, looking at it
+        few times; see `trace`.
 
     Returns
     -------
@@ -45,20 +55,43 @@ def frobenius_norm(A: Any, num_probes: int = 30, seed: int = 0) -> Estimate:
     >>> low < A.norm().item() < high
     True
     """
-    deflation = Deflation(A, num_probes, seed)
-    product, space = deflation.product, deflation.space
-    sketched = space.norms(deflation.sketched_images).square().sum().item()
-    if deflation.num_left == 0:
-        return Estimate(math.sqrt(sketched), num_products=product.count)
-    images = product(deflation.probes())
-    gram = space.gram(images, images)
-    squares = gram.diagonal()
-    norm = math.sqrt(sketched + squares.mean().item())
-    if norm == 0:
-        return Estimate(0.0, num_products=product.count)
-    n, d = deflation.num_left, deflation.dim_left
-    pairs = (gram.square().sum() - squares.square().sum()).item() / (n * (n - 1))
-    expected = 2 / (d + 2) * (d * pairs - squares.mean().item() ** 2)
-    stderr = math.sqrt(max(expected, squares.var().item()) / n) / (2 * norm)
-    rounding = 10 * torch.finfo(space.dtype).eps * norm
-    return Estimate(norm, math.hypot(stderr, rounding), n - 1, product.count)
+    check_spending(num_probes, rtol, fewest=2)
+    product = CountedProduct(A)
+    if product.space.dim <= (num_probes or FEWEST):
+        columns = product(product.space.identity())
+        return Estimate(product.space.norms(columns).norm(), num_products=product.count)
+    return spend(_DeflatedNorm(product, seed), num_probes, rtol)
+
+
+class _DeflatedNorm:
+    """A sketch from a third of the first products, then probes of the rest."""
+
+    def __init__(self, product: CountedProduct, seed: int):
+        self.product = product
+        self.seed = seed
+        self.deflation: Deflation | None = None
+        self.images: Float[Tensor, "D n"] = product.space.basis(0).block(0, 0)
+
+    def add(self, count: int) -> None:
+        if self.deflation is None:
+            rank = (count - 2) // 3
+            self.deflation = Deflation(self.product, rank, self.seed)
+            count -= 2 * rank
+        images = self.product(self.deflation.probes(count))
+        self.images = torch.cat([self.images, images], dim=1)
+
+    def estimate(self) -> Estimate:
+        assert self.deflation is not None
+        space = self.product.space
+        sketched = space.norms(self.deflation.sketched_images).square().sum().item()
+        gram = space.gram(self.images, self.images)
+        squares = gram.diagonal()
+        norm = math.sqrt(sketched + squares.mean().item())
+        if norm == 0:
+            return Estimate(0.0, num_products=self.product.count)
+        n, d = len(squares), self.deflation.dim_left
+        pairs = (gram.square().sum() - squares.square().sum()).item() / (n * (n - 1))
+        expected = 2 / (d + 2) * (d * pairs - squares.mean().item() ** 2)
+        stderr = math.sqrt(max(expected, squares.var().item()) / n) / (2 * norm)
+        rounding = 10 * torch.finfo(space.dtype).eps * norm
+        return Estimate(norm, math.hypot(stderr, rounding), n - 1, self.product.count)

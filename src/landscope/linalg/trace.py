@@ -1,34 +1,76 @@
-"""Trace of a symmetric operator, from a sketch of its range and random probes of the rest."""
+"""Trace of a symmetric operator, from sketches of its range and random probes of the rest."""
 
 import math
 from typing import Any
 
 import torch
+from jaxtyping import Float64
+from torch import Tensor
 
 from landscope.linalg.deflation import Deflation
 from landscope.linalg.estimate import Estimate
+from landscope.linalg.product import CountedProduct
+from landscope.linalg.stopping import FEWEST, check_spending, spend
+from landscope.linalg.xtrace import XTrace
+
+METHODS = ("xtrace", "hutch++", "hutchinson")
 
 
-def trace(A: Any, num_probes: int = 30, seed: int = 0) -> Estimate:
+def trace(
+    A: Any,
+    num_probes: int | None = None,
+    seed: int = 0,
+    method: str = "xtrace",
+    rtol: float | None = None,
+) -> Estimate:
     r"""Estimate the trace of a symmetric operator without bias.
 
     Parameters
     ----------
     A : operator of shape (D, D)
         Symmetric; anything with ``@``, ``shape``, ``dtype`` and ``device``.
-    num_probes : int
-        Products to spend, at least 2. From D products on, the trace is exact.
+    num_probes : int, optional
+        Products to spend, 30 by default, at least 4 ("xtrace", which spends an even number) or 2.
+        From D products on, the trace is exact. With ``rtol``, the most to spend, 1000 by default.
     seed : int
-        Seed of the sketch and the probes.
+        Seed of the random vectors.
+    method : {"xtrace", "hutch++", "hutchinson"}
+        * "xtrace": each random vector serves the sketch of all others and is a probe of what is
+          left. Wins wherever eigenvalues decay or stand out; see below.
+        * "hutch++": a third of the products sketches the range, a third is spent on its image, a
+          third on probes of the rest. Holds half as many vectors as "xtrace".
+        * "hutchinson": probes alone. Wins where all eigenvalues are of one size, such as
+          a Wigner spectrum; holds one vector for each product.
+    rtol : float, optional
+        Spend products until the standard error is at most ``rtol`` times the magnitude of the
+        value. Looking at the error few times, at growing numbers of products, leaves no bias that
+        200 runs would show, and intervals that cover as often as they say.
 
     Returns
     -------
     Estimate
         tr A with its standard error; ``interval`` gives Student t intervals.
 
+    See Also
+    --------
+    landscope.linalg.xtrace : the default, and its standard error.
+
     Notes
     -----
-    With Q an orthonormal basis of the sketched range (a third of the products),
+    Root mean square errors over 400 runs of 60 products, D = 400, relative to "hutch++":
+
+    =================================  ========  =========  ============
+    spectrum                           "xtrace"  "hutch++"  "hutchinson"
+    =================================  ========  =========  ============
+    Wigner                             0.93      1          0.65
+    1/i                                0.81      1          3.3
+    1/i²                               0.58      1          65
+    9 outliers, Gaussian bulk          0.82      1          5.6
+    9 outliers, heavy-tailed bulk      0.80      1          2.1
+    0.8^i                              0.11      1          21
+    =================================  ========  =========  ============
+
+    Hutch++ [1]_: with Q an orthonormal basis of the sketched range,
     tr A = tr QᵀAQ + tr B with B = PAP, P = I − QQᵀ. The first part is exact; the second is the mean
     of vᵀBv over n probes v, uniform on the sphere of radius √d in the d-dimensional rest, whose
     variance is known,
@@ -38,7 +80,11 @@ def trace(A: Any, num_probes: int = 30, seed: int = 0) -> Estimate:
     with ‖B‖_F² = E‖Bv‖² from the same products. That is steadier than the spread of n numbers. The
     degrees of freedom of the standard error are Satterthwaite's, from the spread of ‖Bv‖², and
     no fewer than n, their number for an operator of rank one.
-    Hutch++: Meyer et al. 2021, arXiv:2010.09649.
+
+    References
+    ----------
+    .. [1] R. Meyer, C. Musco, C. Musco and D. Woodruff, "Hutch++: Optimal stochastic trace
+       estimation" (2021), arXiv:2010.09649.
 
     Examples
     --------
@@ -50,21 +96,53 @@ def trace(A: Any, num_probes: int = 30, seed: int = 0) -> Estimate:
     True
     >>> trace(A, num_probes=500).exact
     True
+    >>> trace(A, rtol=0.01).num_products
+    60
     """
-    deflation = Deflation(A, num_probes, seed)
-    product, space = deflation.product, deflation.space
-    sketched = space.gram(deflation.sketched, deflation.sketched_images).trace().item()
-    if deflation.num_left == 0:
-        return Estimate(sketched, num_products=product.count)
-    probes = deflation.probes()
-    images = deflation.rest(product(probes))
-    left = space.gram(probes, images).diagonal().mean().item()
-    squares = space.norms(images).square()  # each ‖Bv‖², of mean ‖B‖_F²
-    n, d, square = deflation.num_left, deflation.dim_left, squares.mean().item()
-    variance = 2 / (d + 2) * max(d * square - left**2, 0.0) / n
-    spread = squares.var().item()
-    dof = max(2 * n * square**2 / spread, n) if spread > 1e-9 * square**2 else math.inf
-    norm = math.hypot(space.norms(deflation.sketched_images).norm().item(), math.sqrt(square))
-    value = sketched + left
-    rounding = 10 * torch.finfo(space.dtype).eps * max(norm, abs(value))
-    return Estimate(value, math.hypot(math.sqrt(variance), rounding), dof, product.count)
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    check_spending(num_probes, rtol, fewest=4 if method == "xtrace" else 2)
+    product = CountedProduct(A)
+    if product.space.dim <= (num_probes or FEWEST):
+        identity = product.space.identity()
+        value = product.space.gram(identity, product(identity)).trace()
+        return Estimate(value, num_products=product.count)
+    if method == "xtrace":
+        return spend(XTrace(product, seed), num_probes, rtol)
+    return spend(_DeflatedTrace(product, seed, sketch=method == "hutch++"), num_probes, rtol)
+
+
+class _DeflatedTrace:
+    """Hutch++: a sketch from a third of the first products, then probes; or probes alone."""
+
+    def __init__(self, product: CountedProduct, seed: int, sketch: bool):
+        self.product = product
+        self.seed = seed
+        self.sketch = sketch
+        self.deflation: Deflation | None = None
+        self.forms: list[Float64[Tensor, " n"]] = []  # each vᵀBv
+        self.squares: list[Float64[Tensor, " n"]] = []  # each ‖Bv‖², of mean ‖B‖_F²
+
+    def add(self, count: int) -> None:
+        if self.deflation is None:
+            rank = (count - 2) // 3 if self.sketch else 0
+            self.deflation = Deflation(self.product, rank, self.seed)
+            count -= 2 * rank
+        probes = self.deflation.probes(count)
+        images = self.deflation.rest(self.product(probes))
+        self.forms.append(self.product.space.gram(probes, images).diagonal())
+        self.squares.append(self.product.space.norms(images).square())
+
+    def estimate(self) -> Estimate:
+        assert self.deflation is not None
+        space, deflation = self.product.space, self.deflation
+        sketched = space.gram(deflation.sketched, deflation.sketched_images).trace().item()
+        left, squares = torch.cat(self.forms).mean().item(), torch.cat(self.squares)
+        n, d, square = len(squares), deflation.dim_left, squares.mean().item()
+        variance = 2 / (d + 2) * max(d * square - left**2, 0.0) / n
+        spread = squares.var().item()
+        dof = max(2 * n * square**2 / spread, n) if spread > 1e-9 * square**2 else math.inf
+        norm = math.hypot(space.norms(deflation.sketched_images).norm().item(), math.sqrt(square))
+        value = sketched + left
+        rounding = 10 * torch.finfo(space.dtype).eps * max(norm, abs(value))
+        return Estimate(value, math.hypot(math.sqrt(variance), rounding), dof, self.product.count)
