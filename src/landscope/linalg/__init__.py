@@ -1,7 +1,7 @@
 """Algorithms that know only ``A @ V`` and a vector space."""
 
+from landscope.linalg.eigenpairs import Eigenpairs as Eigenpairs
 from landscope.linalg.eigsh import ConvergenceWarning as ConvergenceWarning
-from landscope.linalg.eigsh import Eigenpairs as Eigenpairs
 from landscope.linalg.eigsh import eigsh as eigsh
 from landscope.linalg.estimate import Estimate as Estimate
 from landscope.linalg.frobenius_norm import frobenius_norm as frobenius_norm

@@ -1,49 +1,22 @@
-"""Eigenpairs at the ends of a spectrum: thick-restart Lanczos with true residuals."""
+"""Eigenpairs at the ends of a spectrum: thick-restart Lanczos with checked residuals."""
 
 import warnings
-from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, cast, get_args
 
-import torch
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Float
 from torch import Tensor
 
-from landscope.linalg.ends import Which, by_preference, margins
-from landscope.linalg.lanczos import KrylovSubspace
-from landscope.linalg.missed import RARE_SHARE, Probe
+from landscope.linalg.checkpoint import Checkpoint, digest
+from landscope.linalg.eigenpairs import Eigenpairs, rayleigh_ritz
+from landscope.linalg.ends import Which
 from landscope.linalg.product import CountedProduct
 from landscope.linalg.space import VectorSpace
+from landscope.linalg.thick_restart import ThickRestart
 
 
 class ConvergenceWarning(UserWarning):
     """An iteration stopped before it reached the tolerance that was asked for."""
-
-
-@dataclass(frozen=True)
-class Eigenpairs:
-    """Eigenvalues and eigenvectors, with their residuals.
-
-    Attributes
-    ----------
-    values : Tensor of shape (k,)
-        Eigenvalues λ in float64 on the CPU, in the order that ``which`` names.
-    vectors : Tensor of shape (D, k)
-        Eigenvectors v of length one in the operator's dtype, the entry of largest magnitude
-        positive.
-    residuals : Tensor of shape (k,)
-        ‖Av − λv‖ from explicit products, in float64: within this distance of each λ lies an
-        eigenvalue of A.
-    converged : bool
-        Whether every residual is at most tol·|λ|max.
-    num_products : int
-        Number of vectors that A was applied to.
-    """
-
-    values: Float64[Tensor, " k"]
-    vectors: Float[Tensor, "D k"]
-    residuals: Float64[Tensor, " k"]
-    converged: bool
-    num_products: int
 
 
 def eigsh(
@@ -55,6 +28,9 @@ def eigsh(
     max_products: int | None = None,
     v0: Float[Tensor, " D"] | Float[Tensor, "D j"] | None = None,
     basis_size: int | None = None,
+    coarse: Any = None,
+    storage: str | Path = "device",
+    checkpoint: str | Path | None = None,
 ) -> Eigenpairs:
     """Eigenpairs of a symmetric operator at one or both ends of its spectrum.
 
@@ -76,12 +52,23 @@ def eigsh(
     max_products : int, optional
         Stop after so many products; by default 100 times ``basis_size``.
     v0 : Tensor of shape (D,) or (D, j), optional
-        Where to start, such as the eigenvectors at nearby weights; columns are added up, which
-        takes fewer products than a block.
+        Where to start, such as the eigenvectors at nearby weights, at most ``basis_size`` / 2 of
+        them. Columns that have almost converged are multiplied one by one, others added up.
     basis_size : int, optional
         Most vectors of size D that the Krylov basis holds before it is restarted (up to k more
         are in work), at least 2k + 1; by default max(40, 3k). If D is no larger, the matrix is
         built by D products and diagonalised.
+    coarse : operator of shape (D, D), optional
+        A cheaper operator near A, such as the Hessian on a part of the data: its eigenvectors, to
+        ten times the tolerance, take the place of ``v0``. Its products are not counted.
+    storage : {"device", "host", "disk"} or Path
+        Where the Krylov basis is kept: with A, in host memory, in a temporary file, or in one in
+        the folder that is named. On disk about ten vectors of size D stay in memory, and the
+        eigenvectors that are returned.
+    checkpoint : str or Path, optional
+        A file that keeps the state of the iteration, for at most a twentieth of the time. If it
+        exists, the iteration goes on from there, after one product that compares A; at the end it
+        is removed.
 
     Returns
     -------
@@ -104,12 +91,16 @@ def eigsh(
     Notes
     -----
     Thick-restart Lanczos [1]_ from one random vector, every new vector orthogonalised against the
-    whole basis twice, the projected matrix kept in float64. A Krylov space from one vector holds
-    one direction of each eigenspace, so when the wanted pairs have converged the iteration goes
-    on from a fresh random direction orthogonal to them, for as many steps as a missed copy
-    would need to show (``steps_to_notice``); if the wanted values changed, it looks again.
-    Residuals are then computed by k explicit products, and the iteration goes on where they are
-    still above the tolerance.
+    whole basis, the projected matrix kept in float64. A Krylov space from one vector holds one
+    direction of each eigenspace, so once the wanted values that stand clear have converged, a
+    random vector is added, and A is applied where a missed copy could hide until at most a
+    share of it is left that a random vector has with probability 1 % (``missed.Probe``, typically
+    4 to 7 products); if copies came up, another vector is added. The same basis serves all of it.
+
+    Residuals come from AQ = [Q W]H, which holds to rounding, and one product with a random
+    combination of the eigenvectors tells whether it does. Where it does not, or the tolerance is
+    near rounding, k explicit products give the residuals, and the iteration goes on where
+    they are still above the tolerance.
 
     References
     ----------
@@ -126,10 +117,12 @@ def eigsh(
     >>> top.converged
     True
     """
-    product = CountedProduct(A)
+    product = CountedProduct(A, storage)
     space = product.space
     _check(k, which, tol, space.dim)
     which = cast(Which, which)
+    if coarse is not None and v0 is not None:
+        raise ValueError("v0 and coarse both say where to start: give one of them")
     basis_size = max(40, 3 * k) if basis_size is None else basis_size
     max_products = 100 * basis_size if max_products is None else max_products
     if basis_size < 2 * k + 1:
@@ -138,11 +131,16 @@ def eigsh(
         raise ValueError(f"max_products must be at least 2k + 1 = {2 * k + 1}, got {max_products}")
     if space.dim <= min(basis_size, max_products):
         identity = space.identity()
-        pairs, _ = _ritz_pairs(product, identity, product(identity), k, which, tol)
+        pairs, _ = rayleigh_ritz(product, identity, product(identity), k, which, tol)
     else:
-        generator = torch.Generator().manual_seed(seed)
-        start = space.random(1, generator) if v0 is None else _start(v0, space, basis_size // 2)
-        search = _Search(product, k, which, tol, basis_size, max_products, generator)
+        arguments = {"operator": type(A).__name__, "D": space.dim, "dtype": str(space.dtype)}
+        arguments |= {"k": k, "which": which, "tol": tol, "seed": seed, "v0": digest(v0)}
+        arguments |= {"basis_size": basis_size, "max_products": max_products}
+        file = None if checkpoint is None else Checkpoint(checkpoint, arguments)
+        start = None if v0 is None else _start(v0, space, basis_size // 2)
+        if coarse is not None and not (file and file.exists):
+            start = _coarse_vectors(coarse, A, k, which, tol, seed)
+        search = ThickRestart(product, k, which, tol, basis_size, max_products, seed, file)
         pairs = search.run(start)
     if not pairs.converged:
         warnings.warn(
@@ -155,228 +153,13 @@ def eigsh(
     return pairs
 
 
-class _Search:
-    """One search for eigenpairs: what was asked for, and the Ritz pairs at hand.
-
-    ``values``, ``rotation`` and ``residuals`` are those of the current Krylov space, from the most
-    to the least wanted.
-    """
-
-    values: Float64[Tensor, " n"]
-    rotation: Float64[Tensor, "n n"]
-    residuals: Float64[Tensor, " n"]
-
-    def __init__(
-        self,
-        product: CountedProduct,
-        k: int,
-        which: Which,
-        tol: float,
-        basis_size: int,
-        max_products: int,
-        generator: torch.Generator,
-    ):
-        self.product = product
-        self.k = k
-        self.which: Which = which
-        self.tol = tol
-        self.basis_size = basis_size
-        self.max_products = max_products
-        self.generator = generator
-        self._rounding = torch.finfo(product.space.dtype).eps
-        self.largest = 0.0  # the largest magnitude of a Ritz value so far
-        self.probe: Probe | None = None
-        self.none_missed = False
-
-    def run(self, start: Float[Tensor, "D j"]) -> Eigenpairs:
-        """Iterate until the wanted pairs have converged and no copy of them is missed."""
-        krylov = self._krylov(start)
-        krylov.expand()
-        self._project(krylov)
-        self._iterate(krylov)
-        pairs, agrees = self._recurred(krylov)
-        pairs = pairs if agrees else self._refined(pairs)
-        return replace(pairs, num_products=self.product.count)
-
-    def _krylov(self, start: Float[Tensor, "D j"]) -> KrylovSubspace:
-        krylov = KrylovSubspace(self.product, self.basis_size + self.k + 2)
-        krylov.add(start)
-        return krylov
-
-    def _iterate(self, krylov: KrylovSubspace) -> None:
-        """Expand until the wanted pairs have converged and none seems to be missed."""
-        while not krylov.complete and self._affords(krylov):
-            direction = self._direction(krylov)
-            if direction is None:
-                return
-            if krylov.pending > 1:
-                turned = krylov.turn(direction[:, None])
-                if self.probe:
-                    self.probe.turn(turned)
-            if krylov.basis.size >= self.basis_size + self.k:
-                self._restart(krylov)
-            krylov.expand(1)
-            if self.probe:
-                self.probe.grow(krylov.basis.size)
-            self._project(krylov)
-
-    def _direction(self, krylov: KrylovSubspace) -> Float64[Tensor, " w"] | None:
-        """Where in W to apply A next; None where nothing is left to do."""
-        if krylov.size < self.k:
-            if krylov.pending == 0:
-                krylov.add(self._fresh())
-            return torch.eye(krylov.pending, dtype=torch.float64)[0]
-        unconverged = self.residuals > max(self.tol, self._rounding) * self.largest
-        if not self.none_missed:
-            direction = self._probing_direction(krylov, unconverged)
-            if direction is not None:
-                return direction
-        unconverged[self.k :] = False
-        return self._residual_direction(krylov, unconverged) if unconverged.any() else None
-
-    def _residual_direction(
-        self, krylov: KrylovSubspace, chosen: Bool[Tensor, " n"]
-    ) -> Float64[Tensor, " w"]:
-        """The direction in W that most of the residuals of chosen Ritz pairs have in common."""
-        return torch.linalg.svd(krylov.coupling @ self.rotation[:, chosen]).U[:, 0]
-
-    def _probing_direction(
-        self, krylov: KrylovSubspace, unconverged: Bool[Tensor, " n"]
-    ) -> Float64[Tensor, " w"] | None:
-        """Where a missed copy could hide; None where none can, or it is too early to look."""
-        if self.probe is None:
-            found = margins(self.values, self.k, self.which, self.tol * self.largest)
-            beyond = found.beyond(self.values)
-            if unconverged[beyond].any():
-                return None
-            if not found.points:
-                self.none_missed = not bool(unconverged[: self.k].any())
-                return None
-            before = krylov.basis.size
-            krylov.add(self._fresh())
-            if krylov.basis.size == before:
-                self.none_missed = True
-                return None
-            weights = torch.zeros(len(found.points), krylov.basis.size, dtype=torch.float64)
-            weights[:, -1] = 1
-            self.probe = Probe(found, int(beyond.sum()), weights)
-        beyond = self.probe.margins.beyond(self.values)
-        if (beyond & unconverged).any():
-            return self._residual_direction(krylov, beyond & unconverged)
-        rest = self.values[~beyond], self.rotation[:, ~beyond]
-        share, direction = self.probe.share(*rest, krylov.coupling @ rest[1])
-        if share * self.product.space.dim > RARE_SHARE:
-            return direction
-        self.none_missed = int(beyond.sum()) == self.probe.num_beyond
-        self.probe = None
-        return None if self.none_missed else self._probing_direction(krylov, unconverged)
-
-    def _restart(self, krylov: KrylovSubspace) -> None:
-        """Keep the most wanted half of the Ritz vectors, and what of W they couple to."""
-        num_kept = max(self.k, (self.basis_size + self.k) // 2 - krylov.pending)
-        kept, dropped = self.rotation[:, :num_kept], self.rotation[:, num_kept:]
-        if krylov.pending > num_kept:  # the rest of W does not couple to what is kept
-            krylov.turn(torch.linalg.svd(krylov.coupling @ kept).U)
-            self.probe = None
-        if self.probe:
-            self.probe.restart(kept, self.values[num_kept:], dropped, krylov.coupling @ dropped)
-        krylov.restart(kept, num_pending=min(krylov.pending, num_kept))
-
-    def _project(self, krylov: KrylovSubspace) -> None:
-        values, rotation = torch.linalg.eigh(krylov.projected)
-        order = by_preference(values, self.which)
-        self.values, self.rotation = values[order], rotation[:, order]
-        self.residuals = (krylov.coupling @ self.rotation).norm(dim=0)
-        self.largest = max(self.largest, values.abs().max().item())
-
-    def _recurred(self, krylov: KrylovSubspace) -> tuple[Eigenpairs, bool]:
-        """The wanted pairs with residuals by AQ = [Q W]H; and whether a product agrees with it.
-
-        The relation holds to rounding for a linear map. One product, with a combination Xc of the
-        wanted Ritz vectors with random signs, tells by how much it fails for all of them: the
-        expected square of the deviation is the sum of squares of theirs.
-        """
-        space = self.product.space
-        chosen = torch.arange(self.k)
-        if self.which == "BE":
-            chosen = self.values[: self.k].argsort(descending=True)
-        values, rotation = self.values[chosen], self.rotation[:, chosen]
-        residuals = self.residuals[chosen]
-        signs = torch.randint(0, 2, (self.k, 1), generator=self.generator).double() * 2 - 1
-        expected = krylov.basis.combine(krylov.H @ rotation @ signs)
-        krylov.restart(rotation, num_pending=0)
-        deviation = space.norms(self.product(krylov.basis.combine(signs)) - expected).item()
-        vectors = krylov.basis.block(0, self.k)
-        vectors = vectors * space.signs(vectors)
-        allowed = self.tol * self.largest
-        converged = bool(residuals.max() <= allowed)
-        pairs = Eigenpairs(values, vectors, residuals, converged, self.product.count)
-        return pairs, self.tol >= 50 * self._rounding and deviation <= 0.1 * allowed
-
-    def _refined(self, pairs: Eigenpairs) -> Eigenpairs:
-        """The pairs with residuals by explicit products, and on from there while that helps."""
-        best, images = self._explicit(pairs)
-        while not best.converged:
-            krylov = self._krylov(best.vectors)
-            krylov.absorb(images)
-            self._project(krylov)
-            if not self._affords(krylov):
-                break
-            self._iterate(krylov)
-            pairs, images = self._explicit(self._recurred(krylov)[0])
-            stagnates = bool(pairs.residuals.max() > best.residuals.max() / 2)
-            best = min(best, pairs, key=lambda found: found.residuals.max().item())
-            if stagnates:
-                break
-        return best
-
-    def _explicit(self, pairs: Eigenpairs) -> tuple[Eigenpairs, Float[Tensor, "D k"]]:
-        images = self.product(pairs.vectors)
-        return _ritz_pairs(
-            self.product, pairs.vectors, images, self.k, self.which, self.tol, self.largest
-        )
-
-    def _affords(self, krylov: KrylovSubspace) -> bool:
-        """Whether one more product leaves those that confirm the result."""
-        return self.product.count + self.k + 2 <= self.max_products
-
-    def _fresh(self) -> Float[Tensor, "D 1"]:
-        space = self.product.space
-        return space.random(1, self.generator) / space.dim**0.5
-
-
-def _ritz_pairs(
-    product: CountedProduct,
-    X: Float[Tensor, "D n"],
-    AX: Float[Tensor, "D n"],
-    k: int,
-    which: Which,
-    tol: float,
-    largest: float = 0.0,
-) -> tuple[Eigenpairs, Float[Tensor, "D k"]]:
-    """Eigenpairs from orthonormal X and explicit products AX; and the products AV."""
-    space = product.space
-    T = space.gram(X, AX)
-    values, rotation = torch.linalg.eigh((T + T.T) / 2)
-    largest = max(largest, values.abs().max().item())
-    chosen = by_preference(values, which)[:k]
-    if which == "BE":
-        chosen = chosen[values[chosen].argsort(descending=True)]
-    values, rotation = values[chosen], rotation[:, chosen].to(X)
-    vectors, images = X @ rotation, AX @ rotation
-    residuals = space.norms(images - vectors * values.to(X))
-    converged = bool(residuals.max() <= tol * largest)
-    signs = space.signs(vectors)
-    return Eigenpairs(values, vectors * signs, residuals, converged, product.count), images * signs
-
-
 def _start(v0: Tensor, space: VectorSpace, most: int) -> Float[Tensor, "D j"]:
     """The columns of v0 with length one, checked."""
-    if v0.ndim not in (1, 2) or v0.shape[0] != space.dim:
+    if v0.ndim not in (1, 2) or v0.shape[0] != space.local_dim:
         raise ValueError(
-            f"v0 must have shape (D,) or (D, j) with D = {space.dim}, got {tuple(v0.shape)}"
+            f"v0 must have shape (D,) or (D, j) with D = {space.local_dim}, got {tuple(v0.shape)}"
         )
-    start = v0.reshape(space.dim, -1).to(space.dtype)
+    start = v0.reshape(space.local_dim, -1).to(space.dtype)
     if not 1 <= start.shape[1] <= most:
         raise ValueError(
             f"v0 must have 1 to {most} columns (half of basis_size), got {tuple(v0.shape)}"
@@ -385,6 +168,21 @@ def _start(v0: Tensor, space: VectorSpace, most: int) -> Float[Tensor, "D j"]:
     if not bool(((lengths > 0) & lengths.isfinite()).all()):
         raise ValueError(f"v0 must be finite with no column of zeros, got {v0}")
     return start / lengths.to(start)
+
+
+def _coarse_vectors(
+    coarse: Any, A: Any, k: int, which: Which, tol: float, seed: int
+) -> Float[Tensor, "D k"]:
+    """Eigenvectors of a cheaper operator near A, as well as they are worth."""
+    for name in ("shape", "dtype", "device"):
+        if getattr(coarse, name, None) != getattr(A, name):
+            raise ValueError(
+                f"coarse must have A's {name}, {getattr(A, name)}, "
+                f"got {getattr(coarse, name, None)}"
+            )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return eigsh(coarse, k, which, min(10 * tol, 0.1), seed).vectors
 
 
 def _check(k: int, which: str, tol: float, dim: int) -> None:

@@ -45,7 +45,7 @@ def by_preference(values: Float64[Tensor, " n"], which: Which) -> Int64[Tensor, 
 
 
 class Margins(NamedTuple):
-    """Where the eigenvalues lie of which no copy may be missed: at most ``low``, from ``high`` on."""
+    """No copy of an eigenvalue at most ``low`` or from ``high`` on may be missed."""
 
     low: float
     high: float

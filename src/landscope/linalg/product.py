@@ -1,11 +1,13 @@
 """Products with an operator: checked at the door, counted, finite."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscope.linalg.offloaded import stored_in
 from landscope.linalg.space import VectorSpace, space_of
 
 
@@ -16,7 +18,11 @@ class CountedProduct:
     ----------
     A : operator
         Anything with ``@`` on vectors (D,) and blocks (D, b), ``shape``, ``dtype`` and ``device``;
-        one whose vectors are not dense tensors also names its ``space``.
+        one whose vectors are not dense tensors also names its ``space``, one that multiplies
+        blocks at a price also the width at which a vector costs least, ``block_size``.
+    storage : {"device", "host", "disk"} or Path
+        Where a basis of vectors is kept: with A, in host memory, in a temporary file, or in one in
+        the folder that is named.
 
     Raises
     ------
@@ -26,7 +32,7 @@ class CountedProduct:
         If ``A`` is not square or acts on a space of no dimension.
     """
 
-    def __init__(self, A: Any):
+    def __init__(self, A: Any, storage: str | Path = "device"):
         missing = [name for name in ("shape", "dtype", "device") if not hasattr(A, name)]
         if missing or not hasattr(type(A), "__matmul__"):
             raise TypeError(
@@ -38,11 +44,19 @@ class CountedProduct:
         if A.dtype not in (torch.float32, torch.float64):
             raise TypeError(f"A must be of dtype torch.float32 or torch.float64, got {A.dtype}")
         self.operator = A
-        self.space: VectorSpace = space_of(A)
+        self.space: VectorSpace = stored_in(space_of(A), storage)
+        self.block_size: int | None = getattr(A, "block_size", None)
         self.count = 0
 
     def __call__(self, block: Float[Tensor, "D b"]) -> Float[Tensor, "D b"]:
-        """Give AV; a block of one column goes through A as a vector."""
+        """Give AV, by blocks of the width that A names, as a whole where it names none."""
+        width = self.block_size or block.shape[1]
+        if block.shape[1] <= width:
+            return self._product(block)
+        return torch.cat([self._product(part) for part in block.split(width, dim=1)], dim=1)
+
+    def _product(self, block: Float[Tensor, "D b"]) -> Float[Tensor, "D b"]:
+        """Give AV by one application of A; one column goes through it as a vector."""
         single = block.shape[1] == 1
         image = self.operator @ (block[:, 0] if single else block)
         image = image[:, None] if single else image

@@ -14,7 +14,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 ENTRIES_PER_CHUNK = 16_384  # entries of each vector worked on at a time: they stay in the cache
-ENTRIES_PER_SUM = 4_096  # entries summed in float32 before the sums go on in float64
+ENTRIES_PER_SUM = 8_192  # entries summed in float32 before the sums go on in float64
 
 
 @runtime_checkable
@@ -41,9 +41,14 @@ class Basis(Protocol):
 
 @runtime_checkable
 class VectorSpace(Protocol):
-    """A real vector space of dimension ``dim`` with an inner product."""
+    """A real vector space of dimension ``dim`` with an inner product.
+
+    ``local_dim`` is the number of entries of each vector that are held here: ``dim`` but where
+    vectors are spread over processes.
+    """
 
     dim: int
+    local_dim: int
     dtype: torch.dtype
 
     def random(self, count: int, generator: torch.Generator) -> Float[Tensor, "D b"]:
@@ -84,7 +89,7 @@ class DenseSpace:
     """
 
     def __init__(self, dim: int, dtype: torch.dtype, device: torch.device | str = "cpu"):
-        self.dim = dim
+        self.dim = self.local_dim = dim
         self.dtype = dtype
         self.device = torch.device(device)
 
@@ -124,6 +129,23 @@ class DenseSpace:
         return DenseBasis(self, capacity)
 
 
+def inner_products(
+    rows: Float[Tensor, "n D"], block: Float[Tensor, "D b"]
+) -> Float64[Tensor, "n b"]:
+    """Inner products of vectors stored by rows with a block.
+
+    On a CPU float32 sums of 8192 entries are added up in float64: full conversion takes ten times
+    as long, and what is off by 1e-9 here does no harm to the orthogonality of float32 vectors.
+    """
+    if rows.device.type != "cpu" or rows.dtype == torch.float64:
+        return (rows @ block).cpu().double()
+    total = torch.zeros(len(rows), block.shape[1], dtype=torch.float64)
+    for start in range(0, len(block), ENTRIES_PER_SUM):
+        entries = slice(start, start + ENTRIES_PER_SUM)
+        total += (rows[:, entries] @ block[entries]).double()
+    return total
+
+
 class DenseBasis:
     """Vectors of a DenseSpace, each contiguous in one buffer."""
 
@@ -142,18 +164,8 @@ class DenseBasis:
         return self._rows[start:stop].T
 
     def gram(self, block: Float[Tensor, "D b"]) -> Float64[Tensor, "n b"]:
-        """Inner products QᵀX, in float64 but for float32 sums of 4096 entries.
-
-        Full conversion takes ten times as long; what is off by 1e-9 here goes with the next sweep.
-        """
-        rows = self._rows[: self.size]
-        if rows.device.type != "cpu" or rows.dtype == torch.float64:
-            return self.space.gram(rows.T, block)
-        total = torch.zeros(self.size, block.shape[1], dtype=torch.float64)
-        for start in range(0, self.space.dim, ENTRIES_PER_SUM):
-            entries = slice(start, start + ENTRIES_PER_SUM)
-            total += (rows[:, entries] @ block[entries]).double()
-        return total
+        """Inner products QᵀX, in float64 but for short float32 sums."""
+        return inner_products(self._rows[: self.size], block)
 
     def combine(self, coefficients: Float64[Tensor, "n b"]) -> Float[Tensor, "D b"]:
         """Linear combinations QC."""

@@ -1,0 +1,177 @@
+"""Vectors whose Krylov basis is kept away from the operator: in host memory or on disk."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from landscope.linalg.space import DenseSpace, VectorSpace, inner_products
+
+BYTES_PER_CHUNK = 2**24  # of a basis that are in work at a time
+
+
+def stored_in(space: VectorSpace, storage: str | Path) -> VectorSpace:
+    """Give a space with the basis of its vectors kept elsewhere.
+
+    Parameters
+    ----------
+    space : VectorSpace
+        The space that an operator acts in.
+    storage : {"device", "host", "disk"} or Path
+        With the operator, in host memory, in a temporary file, or in one in the folder named.
+
+    Raises
+    ------
+    ValueError
+        For any other storage, and where the space has its own.
+    """
+    if storage == "device":
+        return space
+    if not (storage in ("host", "disk") or isinstance(storage, Path)):
+        raise ValueError(
+            f"storage must be device, host, disk or the Path of a folder, got {storage!r}"
+        )
+    if not isinstance(space, DenseSpace):
+        raise ValueError(f"storage must be device for vectors of a {type(space).__name__}")
+    folder = Path(tempfile.gettempdir()) if storage == "disk" else storage
+    if isinstance(folder, Path) and not folder.is_dir():
+        raise ValueError(f"storage must name a folder that exists, got {folder}")
+    return OffloadedSpace(
+        space.dim, space.dtype, space.device, folder if isinstance(folder, Path) else None
+    )
+
+
+class OffloadedSpace(DenseSpace):
+    """R^D on one device, with bases in host memory or in files.
+
+    Parameters
+    ----------
+    dim, dtype, device
+        As for `DenseSpace`.
+    folder : Path, optional
+        Where the files are made that hold the bases; host memory by default.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        dtype: torch.dtype,
+        device: torch.device | str = "cpu",
+        folder: Path | None = None,
+    ):
+        super().__init__(dim, dtype, device)
+        self.folder = folder
+
+    def basis(self, capacity: int) -> "OffloadedBasis":  # type: ignore[override]
+        """Room for ``capacity`` vectors."""
+        rows = _HostRows(self, capacity) if self.folder is None else _FileRows(self, self.folder)
+        return OffloadedBasis(self, rows)
+
+
+class OffloadedBasis:
+    """Vectors of an OffloadedSpace, read in chunks of entries."""
+
+    def __init__(self, space: OffloadedSpace, rows: "_Rows"):
+        self.space = space
+        self.size = 0
+        self._rows = rows
+
+    def append(self, vector: Float[Tensor, " D"]) -> None:
+        """Store one more vector."""
+        self._rows.write(self.size, 0, vector[None])
+        self.size += 1
+
+    def block(self, start: int, stop: int) -> Float[Tensor, "D b"]:
+        """Give the vectors q_start … q_{stop-1} where products are computed."""
+        return self._rows.read(start, stop, slice(0, self.space.dim)).T
+
+    def gram(self, block: Float[Tensor, "D b"]) -> Float64[Tensor, "n b"]:
+        """Inner products QᵀX."""
+        total = torch.zeros(self.size, block.shape[1], dtype=torch.float64)
+        for entries in self._chunks():
+            total += inner_products(self._rows.read(0, self.size, entries), block[entries])
+        return total
+
+    def combine(self, coefficients: Float64[Tensor, "n b"]) -> Float[Tensor, "D b"]:
+        """Linear combinations QC."""
+        space = self.space
+        weights = coefficients.to(space.device, space.dtype)
+        combined = torch.empty(space.dim, weights.shape[1], dtype=space.dtype, device=space.device)
+        for entries in self._chunks():
+            combined[entries] = self._rows.read(0, self.size, entries).T @ weights
+        return combined
+
+    def rotate(self, coefficients: Float64[Tensor, "n p"], start: int = 0) -> None:
+        """Replace the vectors from q_start on by their combinations: Q ← QC."""
+        transform = coefficients.T.to(self.space.device, self.space.dtype)
+        for entries in self._chunks():
+            rows = self._rows.read(start, self.size, entries)
+            self._rows.write(start, entries.start, transform @ rows)
+        self.size = start + len(transform)
+
+    def _chunks(self) -> list[slice]:
+        itemsize = self.space.dtype.itemsize
+        length = max(1, BYTES_PER_CHUNK // (itemsize * max(self.size, 1)))
+        dim = self.space.dim
+        return [slice(first, min(first + length, dim)) for first in range(0, dim, length)]
+
+
+class _Rows(Protocol):
+    """Storage of vectors by rows."""
+
+    def read(self, start: int, stop: int, entries: slice) -> Float[Tensor, "n d"]:
+        """Some entries of rows start … stop − 1, on the device of the space."""
+
+    def write(self, row: int, entry: int, values: Float[Tensor, "n d"]) -> None:
+        """Put values into rows from ``row`` and entries from ``entry`` on."""
+
+
+class _HostRows:
+    """Rows in host memory, page-locked where they go to an accelerator."""
+
+    def __init__(self, space: DenseSpace, capacity: int):
+        self._device = space.device
+        self._rows = torch.empty(
+            capacity, space.dim, dtype=space.dtype, pin_memory=space.device.type == "cuda"
+        )
+
+    def read(self, start: int, stop: int, entries: slice) -> Float[Tensor, "n d"]:
+        return self._rows[start:stop, entries].to(self._device)
+
+    def write(self, row: int, entry: int, values: Float[Tensor, "n d"]) -> None:
+        count, length = values.shape
+        self._rows[row : row + count, entry : entry + length] = values
+
+
+class _FileRows:
+    """Rows in a file without a name, gone with the process; read and written, never mapped."""
+
+    def __init__(self, space: DenseSpace, folder: Path):
+        self._device, self._dtype, self._dim = space.device, space.dtype, space.dim
+        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
+
+    def read(self, start: int, stop: int, entries: slice) -> Float[Tensor, "n d"]:
+        rows = torch.empty(stop - start, entries.stop - entries.start, dtype=self._dtype)
+        for row, values in enumerate(rows, start):
+            self._seek(row, entries.start)
+            view = memoryview(values.numpy()).cast("B")
+            while len(view):
+                count = self._file.readinto(view)
+                if not count:
+                    raise OSError("the file of a Krylov basis ended early")
+                view = view[count:]
+        return rows.to(self._device)
+
+    def write(self, row: int, entry: int, values: Float[Tensor, "n d"]) -> None:
+        for number, part in enumerate(values.cpu().contiguous(), row):
+            self._seek(number, entry)
+            view = memoryview(part.numpy()).cast("B")
+            while len(view):
+                view = view[self._file.write(view) :]
+
+    def _seek(self, row: int, entry: int) -> None:
+        self._file.seek((row * self._dim + entry) * self._dtype.itemsize, os.SEEK_SET)
