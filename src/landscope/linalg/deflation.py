@@ -81,7 +81,8 @@ class Deflation:
 
     def signs(self, count: int) -> Float[Tensor, "D n"]:
         """Give vectors with entries ±1."""
-        return self.space.random(count, self._generator).sign()
+        numbers = self.space.random(count, self._generator)
+        return torch.where(numbers < 0, -torch.ones_like(numbers), torch.ones_like(numbers))
 
     def rest(self, block: Float[Tensor, "D n"]) -> Float[Tensor, "D n"]:
         """Give what of a block is orthogonal to Q."""
