@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from landscope.geometry.class_labels import class_labels
+from landscope.geometry.class_sums import class_sums
 from landscope.problem import Problem
-from landscope.products import jacobian_rows
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,16 @@ class LogitClustering:
     num_dead: int
 
 
-def logit_clustering(problem: Problem) -> LogitClustering:
+def logit_clustering(problem: Problem, *, memory_limit: int | None = None) -> LogitClustering:
     """Measure how the gradients of the logits cluster by logit and by class.
 
     Parameters
     ----------
     problem : Problem
         With class labels; at least two examples.
+    memory_limit : int, optional
+        Bytes that the C·C·D numbers of the class sums may take; by default 40 % of the memory that
+        is free. Where they take more, groups of layers are visited one after the other.
 
     Returns
     -------
@@ -86,9 +89,10 @@ def logit_clustering(problem: Problem) -> LogitClustering:
     Notes
     -----
     With u = J/‖J‖, Σ_{μ≠ν} u_k^μ·u_l^ν = (Σ_μ u_k^μ)·(Σ_ν u_l^ν) − Σ_μ u_k^μ·u_l^μ, so that class
-    sums and same-example products suffice: the rows are visited once, in chunks, and memory does
-    not grow with N. Fort & Ganguli 2019, arXiv:1910.05929, Figs. 1 and 2; the table by class
-    follows Papyan 2019, arXiv:1901.08244.
+    sums and same-example products suffice. Both come layer by layer
+    (`landscope.products.LayerwiseJacobian`), the norms first, and memory does not grow with N.
+    Fort & Ganguli 2019, arXiv:1910.05929, Figs. 1 and 2; the table by class follows Papyan 2019,
+    arXiv:1901.08244.
 
     Examples
     --------
@@ -99,35 +103,21 @@ def logit_clustering(problem: Problem) -> LogitClustering:
     >>> round(clustering.q_slsc, 6), round(clustering.q_sl, 6), clustering.q_dl
     (1.0, 1.0, 0.0)
     """
-    N, C, D = problem.num_examples, problem.num_classes, problem.num_params
+    N, C = problem.num_examples, problem.num_classes
     if N < 2 or C < 2:
         raise ValueError(
             f"problem has {N} examples and {C} logits; clustering needs at least two of each"
         )
-    classes = one_hot(class_labels(problem), C).double()
+    labels = class_labels(problem)
+    classes = one_hot(labels, C).double()
+    sums = class_sums(problem, labels, memory_limit)
 
-    unit_sums = classes.new_zeros(C, C, D)  # [k, a]: Σ_{μ∈a} u_k^μ
-    sums = classes.new_zeros(C, C, D)  # [k, a]: Σ_{μ∈a} J_k^μ
-    same_example = classes.new_zeros(C, C, C)  # [k, l, a]: Σ_{μ∈a} u_k^μ·u_l^μ
-    norms = classes.new_empty(N, C)
-    start = 0
-    for rows in jacobian_rows(problem):
-        J = rows.double()
-        terms = slice(start, start + len(J))
-        in_class = classes[terms]
-        norms[terms] = J.norm(dim=2)
-        sums += torch.einsum("ta,tkd->kad", in_class, J)
-        u = J.div_(norms[terms].clamp_min(torch.finfo(torch.float64).tiny)[:, :, None])
-        unit_sums += torch.einsum("ta,tkd->kad", in_class, u)
-        same_example += torch.einsum("ta,tkl->kla", in_class, u @ u.mT)
-        start += len(J)
-
-    alive = (norms > 0).double()
-    cosines = torch.einsum("kad,lbd->kalb", unit_sums, unit_sums)
+    alive = (sums.norms > 0).double()
+    cosines = sums.unit_gram
     alive_counts = torch.einsum("ta,tk->ka", classes, alive)
     pairs = torch.einsum("ka,lb->kalb", alive_counts, alive_counts)
     for a in range(C):  # the same example is no pair with itself
-        cosines[:, a, :, a] -= same_example[:, :, a]
+        cosines[:, a, :, a] -= sums.same_example[a]
         pairs[:, a, :, a] -= torch.einsum("t,tk,tl->kl", classes[:, a], alive, alive)
 
     table = _mean(cosines, pairs)
@@ -136,9 +126,9 @@ def logit_clustering(problem: Problem) -> LogitClustering:
     different = by_logit[~torch.eye(C, dtype=torch.bool, device=by_logit.device)]
 
     counts = classes.sum(0)
-    centroids = sums.sum(1) / N
+    centroids = sums.sums / N
     centroid_norms = centroids.square().sum(1)
-    sigma_e2 = float((norms.square().mean() - centroid_norms.mean()) * N / (N - 1))
+    sigma_e2 = float((sums.norms.square().mean() - centroid_norms.mean()) * N / (N - 1))
     sigma_c2 = float(centroid_norms.mean()) - sigma_e2 / N
     return LogitClustering(
         q_slsc=float(same_class.nanmean()),
@@ -146,18 +136,18 @@ def logit_clustering(problem: Problem) -> LogitClustering:
         q_dl=float(different.nanmean()),
         q_dl_abs=float(different.abs().nanmean()),
         table=table,
-        norms=norms,
+        norms=sums.norms,
         centroids=centroids,
         centroids_gram=centroids @ centroids.T,
         class_centroids_gram=_mean(
-            torch.einsum("kad,lbd->kalb", sums, sums),
+            sums.gram,
             torch.einsum("a,b->ab", counts, counts)[None, :, None, :].expand(C, C, C, C),
         ),
         sigma_c=max(sigma_c2, 0.0) ** 0.5,
         sigma_e=max(sigma_e2, 0.0) ** 0.5,
         class_counts=counts.long(),
         num_classes_counted=int(same_class.isfinite().sum()),
-        num_dead=int((norms == 0).sum()),
+        num_dead=int((sums.norms == 0).sum()),
     )
 
 

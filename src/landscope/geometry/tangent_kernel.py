@@ -10,8 +10,9 @@ from landscope.geometry.curvature import ratio
 from landscope.linalg import Estimate, eigsh, frobenius_norm, trace
 from landscope.operators import TangentKernel
 from landscope.operators.gram import gram_matrix
+from landscope.operators.outer_products import fill_lower
 from landscope.problem import Problem
-from landscope.products import jacobian_rows
+from landscope.products import LayerwiseJacobian
 
 MAX_DENSE = 1500
 """Rows N·C up to which the kernel is built and diagonalised."""
@@ -128,7 +129,4 @@ def _dense(problem: Problem, k: int, reference: Problem | None) -> TangentKernel
 
 def kernel_matrix(problem: Problem) -> Float64[Tensor, "NC NC"]:
     """K = J Jᵀ itself, rows and columns by example, then logit."""
-    return gram_matrix(
-        lambda: (rows.flatten(0, 1) for rows in jacobian_rows(problem)),
-        problem.num_examples * problem.num_classes,
-    )
+    return fill_lower(gram_matrix(LayerwiseJacobian(problem)))

@@ -1,16 +1,15 @@
 """The rows J_k^μ of the logit Jacobian, explicitly, for as many examples as fit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.func import jacrev, vmap
+from torch.func import jacrev, vjp, vmap
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from landscope.problem import Batch, Problem
-from landscope.products.jacobian_vector import value_and_pullback
 
 CHUNK_BYTES = 256 * 2**20
 """What one chunk of explicit rows may take."""
@@ -41,37 +40,43 @@ def jacobian_rows(
     >>> next(jacobian_rows(problem)).shape
     torch.Size([4, 3, 6])
     """
+    names = list(problem.unflatten(problem.parameters_vector()))
     row_bytes = problem.num_classes * problem.num_params * problem.dtype.itemsize
     for batch in problem.batches:
         size = max(1, chunk_bytes // (row_bytes * batch.rows_per_example))
         for piece in batch.pieces(size):
             if piece.is_term.any():
-                yield _rows_of(problem, piece)
+                yield rows_of(problem, piece, names)
 
 
-def _rows_of(problem: Problem, batch: Batch) -> Float[Tensor, "T C D"]:
-    w = problem.parameters_vector()
+def rows_of(problem: Problem, batch: Batch, names: Sequence[str]) -> Float[Tensor, "T C p"]:
+    """∂z_k^μ/∂θ for the loss terms of one batch and these parameters θ, in this order."""
+    w = problem.unflatten(problem.parameters_vector())
+    chosen = {name: w[name] for name in names}
     leaves, structure = tree_flatten(batch.data)
     along_examples = tuple(0 if isinstance(x, Tensor) and x.ndim else None for x in leaves)
 
-    def of_example(*example: Any) -> Float[Tensor, "R C D"]:
+    def of_example(*example: Any) -> Float[Tensor, "R C p"]:
         single = [
             x if dim is None else x[None] for x, dim in zip(example, along_examples, strict=True)
         ]
-        return jacrev(problem.raw_logits(tree_unflatten(single, structure)))(w)
+        by_name = jacrev(problem.named_logits(tree_unflatten(single, structure)))(chosen)
+        return torch.cat([by_name[name].flatten(2) for name in names], dim=2)
 
     try:
         rows = vmap(of_example, in_dims=along_examples)(*leaves)
     except RuntimeError:  # control flow on the data, or an operation that vmap does not know
-        return torch.cat([_rows_one_by_one(problem, example) for example in batch.pieces(1)])
-    return rows.flatten(0, 1)[batch.is_term]
+        rows = torch.stack([_rows_one_by_one(problem, x, chosen) for x in batch.pieces(1)])
+    return rows.flatten(0, 1)[batch.is_term.to(rows.device)]
 
 
-def _rows_one_by_one(problem: Problem, batch: Batch) -> Float[Tensor, "T C D"]:
-    z, pull = value_and_pullback(problem.batch_logits(batch), problem.parameters_vector())
-    rows = z.new_empty(z.numel(), problem.num_params)
+def _rows_one_by_one(
+    problem: Problem, example: Batch, chosen: dict[str, Tensor]
+) -> Float[Tensor, "R C p"]:
+    z, pull = vjp(problem.named_logits(example.data), chosen)[:2]
+    rows = z.new_empty(z.numel(), sum(value.numel() for value in chosen.values()))
     for i, row in enumerate(rows):
         one_hot = torch.zeros_like(z)
         one_hot.view(-1)[i] = 1
-        row.copy_(pull(one_hot))
-    return rows.view(*z.shape, problem.num_params)
+        torch.cat([part.flatten() for part in pull(one_hot)[0].values()], out=row)
+    return rows.view(*z.shape, -1)
