@@ -13,6 +13,7 @@ from landscope.geometry import (
 )
 from landscope.linalg import (
     Estimate,
+    diagonal,
     eigsh,
     frobenius_norm,
     spectral_density,
@@ -27,7 +28,10 @@ from landscope.operators import (
     LogitJacobian,
     Projected,
     TangentKernel,
+    block_traces,
+    gram_eigenpairs,
     gram_spectrum,
+    low_rank_spectrum,
 )
 from landscope.problem import Problem
 from landscope.training import Recorder
@@ -45,14 +49,18 @@ __all__ = [
     "Projected",
     "Recorder",
     "TangentKernel",
+    "block_traces",
     "class_probabilities",
     "curvature",
+    "diagonal",
     "eigsh",
     "frobenius_norm",
     "gradient_overlap",
+    "gram_eigenpairs",
     "gram_spectrum",
     "hessian_split",
     "logit_clustering",
+    "low_rank_spectrum",
     "measure",
     "spectral_density",
     "tangent_kernel",

@@ -1,5 +1,7 @@
 """Algorithms that know only ``A @ V`` and a vector space."""
 
+from landscope.linalg.diagonal import Diagonal as Diagonal
+from landscope.linalg.diagonal import diagonal as diagonal
 from landscope.linalg.eigenpairs import Eigenpairs as Eigenpairs
 from landscope.linalg.eigsh import ConvergenceWarning as ConvergenceWarning
 from landscope.linalg.eigsh import eigsh as eigsh

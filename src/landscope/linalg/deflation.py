@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscope.linalg.lanczos import KrylovSubspace
+from landscope.linalg.krylov import KrylovSubspace
 from landscope.linalg.product import CountedProduct
 
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
-from landscope.linalg.lanczos import KrylovSubspace
+from landscope.linalg.krylov import KrylovSubspace
 from landscope.linalg.product import CountedProduct
 
 HEAVIEST_SIMPLE = 10.8  # D·w of a simple eigenvalue is χ² with one degree of freedom: 99.9 %

@@ -11,7 +11,8 @@ from scipy import stats
 from torch import Tensor
 
 from landscope.linalg.deflation import DeflatedProduct
-from landscope.linalg.eigsh import Eigenpairs, eigsh
+from landscope.linalg.eigenpairs import Eigenpairs
+from landscope.linalg.eigsh import eigsh
 from landscope.linalg.estimate import Estimate
 from landscope.linalg.product import CountedProduct
 from landscope.linalg.quadrature import Quadrature, known, lanczos_quadratures, mixture
@@ -297,11 +298,11 @@ def _known_pairs(
     A: Any, space: VectorSpace, deflate: int | str | Eigenpairs, seed: int
 ) -> Eigenpairs:
     """Eigenpairs to deflate, found or given; none where Ritz values are to be settled later."""
-    nothing = space.basis(0).block(0, 0)
     if isinstance(deflate, Eigenpairs):
-        if len(deflate.vectors) != len(nothing):
+        if len(deflate.vectors) != space.local_dim:
             raise ValueError(
-                f"deflate has vectors of {len(deflate.vectors)} entries, A acts on {len(nothing)}"
+                f"deflate has vectors of {len(deflate.vectors)} entries; A acts on those of "
+                f"{space.local_dim}"
             )
         return deflate
     if isinstance(deflate, int) and deflate > 0:
@@ -311,7 +312,7 @@ def _known_pairs(
             f"deflate must be a number of eigenpairs, Eigenpairs or 'converged', got {deflate!r}"
         )
     none = torch.zeros(0, dtype=torch.float64)
-    return Eigenpairs(none, nothing, none, converged=True, num_products=0)
+    return Eigenpairs(none, space.basis(0).block(0, 0), none, converged=True, num_products=0)
 
 
 def _probes(product: DeflatedProduct, seed: int) -> Iterator[Float[Tensor, "D 1"]]:

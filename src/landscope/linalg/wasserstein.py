@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from landscope.linalg.eigsh import Eigenpairs
+from landscope.linalg.eigenpairs import Eigenpairs
 from landscope.linalg.spectral_density import SpectralDensity
 
 
