@@ -16,6 +16,18 @@ class MatrixOperator:
         return self.matrix @ vectors
 
 
+class DiagonalOperator(MatrixOperator):
+    """A diagonal matrix of any size, known by its eigenvalues."""
+
+    def __init__(self, eigenvalues):
+        super().__init__(torch.as_tensor(eigenvalues))
+        self.shape = (len(self.matrix), len(self.matrix))
+
+    def __matmul__(self, vectors):
+        self.num_products += 1 if vectors.ndim == 1 else vectors.shape[1]
+        return torch.einsum("i,i...->i...", self.matrix, vectors)
+
+
 def symmetric_matrix(eigenvalues, seed=0):
     """A float64 matrix with these eigenvalues and random eigenvectors."""
     values = torch.as_tensor(eigenvalues, dtype=torch.float64)

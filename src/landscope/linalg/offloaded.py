@@ -11,7 +11,7 @@ from torch import Tensor
 
 from landscope.linalg.space import DenseSpace, VectorSpace, inner_products
 
-BYTES_PER_CHUNK = 2**24  # of a basis that are in work at a time
+BYTES_PER_CHUNK = 2**23  # of a basis that are in work at a time
 
 
 def stored_in(space: VectorSpace, storage: str | Path) -> VectorSpace:

@@ -234,7 +234,8 @@ def orthogonalise(
     norm = space.norms(column).item()
     for _ in range(5):
         step = basis.gram(column)
-        column = column - basis.combine(step)
+        change = basis.combine(step)
+        column = torch.sub(column, change, out=change)
         coefficients += step[:, 0]
         before, norm = norm, space.norms(column).item()
         if norm <= negligible:

@@ -1,0 +1,149 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from landscope.linalg import eigsh
+from landscope.linalg.checkpoint import Checkpoint
+from landscope.linalg.krylov import KrylovSubspace
+from landscope.linalg.product import CountedProduct
+
+from .conftest import DiagonalOperator
+
+EIGENVALUES = torch.cat(
+    [torch.tensor([9.0, 8.0, 8.0, 8.0, -5.0]), torch.linspace(0, 1, 1995)]
+).double()
+ARGUMENTS = {"k": 5, "which": "LM", "tol": 1e-8, "basis_size": 16, "seed": 3}
+
+
+class Interrupted(DiagonalOperator):
+    """Stops its user after so many products."""
+
+    limit = 10**9
+
+    def __matmul__(self, vectors):
+        if self.num_products >= self.limit:
+            raise KeyboardInterrupt
+        return super().__matmul__(vectors)
+
+
+@pytest.fixture(name="always_due")
+def _always_due(monkeypatch):
+    monkeypatch.setattr(Checkpoint, "save_if_due", Checkpoint.save)
+
+
+def interrupt(path, limit, eigenvalues=EIGENVALUES, **arguments):
+    operator = Interrupted(eigenvalues)
+    operator.limit = limit
+    with pytest.raises(KeyboardInterrupt):
+        eigsh(operator, **(ARGUMENTS | arguments), checkpoint=path)
+
+
+@pytest.mark.parametrize("limit", [1, 12, 20, 28])
+@pytest.mark.parametrize("storage", ["device", "disk"])
+def test_goes_on_with_the_same_steps(always_due, tmp_path, limit, storage):
+    """In the first steps, between restarts, while copies are looked for."""
+    path = tmp_path / "state.safetensors"
+    whole = eigsh(DiagonalOperator(EIGENVALUES), **ARGUMENTS)
+    assert whole.num_products > 29
+    interrupt(path, limit, storage=storage)
+    operator = DiagonalOperator(EIGENVALUES)
+    resumed = eigsh(operator, **ARGUMENTS, storage=storage, checkpoint=path)
+    assert operator.num_products <= whole.num_products - limit + 1
+    assert resumed.num_products == whole.num_products + 1  # one product compares the operators
+    torch.testing.assert_close(resumed.values, whole.values, rtol=1e-12, atol=0)
+    torch.testing.assert_close(resumed.vectors, whole.vectors, rtol=0, atol=1e-9)
+    if storage == "device":
+        assert torch.equal(resumed.values, whole.values)
+        assert torch.equal(resumed.vectors, whole.vectors)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupted_twice(always_due, tmp_path):
+    path = tmp_path / "state.safetensors"
+    whole = eigsh(DiagonalOperator(EIGENVALUES), **ARGUMENTS)
+    interrupt(path, 12)
+    interrupt(path, 12)
+    resumed = eigsh(DiagonalOperator(EIGENVALUES), **ARGUMENTS, checkpoint=path)
+    assert torch.equal(resumed.values, whole.values)
+
+
+KILLED = """
+import sys, time
+from tests.linalg.test_checkpoint import ARGUMENTS, EIGENVALUES, DiagonalOperator
+from landscope.linalg import eigsh
+
+class Slow(DiagonalOperator):
+    def __matmul__(self, vectors):
+        time.sleep(0.05)
+        return super().__matmul__(vectors)
+
+eigsh(Slow(EIGENVALUES), **ARGUMENTS, checkpoint=sys.argv[1])
+"""
+
+
+def test_killed_process_goes_on(tmp_path):
+    path = tmp_path / "state.safetensors"
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(path)], cwd=root)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and (
+        not path.exists() or path.stat().st_size < 10 * EIGENVALUES.nbytes
+    ):
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    operator = DiagonalOperator(EIGENVALUES)
+    resumed = eigsh(operator, **ARGUMENTS, checkpoint=path)
+    whole = eigsh(DiagonalOperator(EIGENVALUES), **ARGUMENTS)
+    assert operator.num_products < whole.num_products - 5
+    torch.testing.assert_close(resumed.values, whole.values, rtol=1e-12, atol=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_arguments_and_operators_are_refused(always_due, tmp_path):
+    path = tmp_path / "state.safetensors"
+    interrupt(path, 20)
+    operator = DiagonalOperator(EIGENVALUES)
+    for arguments, message in (
+        ({"k": 4}, "written with k = 5, this call has 4"),
+        ({"tol": 1e-4}, "written with tol = 1e-08"),
+        ({"v0": torch.ones(2000).double()}, "written with v0 = None"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            eigsh(operator, **(ARGUMENTS | arguments), checkpoint=path)
+    other = EIGENVALUES.clone()
+    other[0] = 9.001
+    with pytest.raises(ValueError, match="belongs to another operator"):
+        eigsh(DiagonalOperator(other), **ARGUMENTS, checkpoint=path)
+    assert path.exists()
+
+
+def test_damaged_file_is_refused(always_due, tmp_path):
+    path = tmp_path / "state.safetensors"
+    interrupt(path, 20)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(ValueError, match="is damaged or none of a Krylov iteration"):
+        eigsh(DiagonalOperator(EIGENVALUES), **ARGUMENTS, checkpoint=path)
+
+
+def test_writing_takes_a_small_share_of_the_time(monkeypatch, tmp_path):
+    krylov = KrylovSubspace(CountedProduct(DiagonalOperator(EIGENVALUES)), 10)
+    now, writes = [0.0], []
+
+    def slowly(source, target):
+        writes.append(now[0])
+        now[0] += 1.0
+
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(os, "replace", slowly)
+    checkpoint = Checkpoint(tmp_path / "state", {})
+    for _ in range(1000):
+        now[0] += 0.1
+        checkpoint.save_if_due(krylov)
+    assert 4 <= len(writes) <= 0.06 * now[0]
