@@ -284,6 +284,17 @@ def test_bad_arguments_are_refused(operator_with, arguments, message):
         spectral_density(operator_with(np.arange(5.0)), **arguments)
 
 
+@pytest.mark.parametrize("deflate", [0, 2, "converged"])
+@pytest.mark.parametrize("storage", ["host", "disk"])
+def test_krylov_bases_may_be_kept_elsewhere(operator_with, deflate, storage):
+    operator = operator_with(SPECTRA["loss Hessian"])
+    here, there = (
+        spectral_density(operator, 2, 12, deflate=deflate, storage=place)
+        for place in ("device", storage)
+    )
+    torch.testing.assert_close(there.density, here.density, rtol=1e-9, atol=1e-12)
+
+
 def test_eigenpairs_of_another_space_are_refused(operator_with):
     pairs = eigsh(operator_with(np.arange(6.0)), 2)
     with pytest.raises(ValueError, match="deflate has vectors of 6 entries"):

@@ -1,5 +1,6 @@
 """Split a space into a range that is treated exactly, and the rest for random probes."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,10 +20,12 @@ class DeflatedProduct(CountedProduct):
         Symmetric.
     basis : Tensor of shape (D, r)
         Q.
+    storage : {"device", "host", "disk"} or Path
+        Where Krylov bases are kept.
     """
 
-    def __init__(self, A: Any, basis: Float[Tensor, "D r"]):
-        super().__init__(A)
+    def __init__(self, A: Any, basis: Float[Tensor, "D r"], storage: str | Path = "device"):
+        super().__init__(A, storage)
         self.basis = basis
 
     def __call__(self, block: Float[Tensor, "D b"]) -> Float[Tensor, "D b"]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, SupportsFloat
 
 import torch
@@ -169,6 +170,7 @@ def spectral_density(
     limits: tuple[float | int, float | int] | None = None,
     deflate: int | str | Eigenpairs = 0,
     rtol: float | None = None,
+    storage: str | Path = "device",
 ) -> SpectralDensity:
     r"""Estimate the density of a symmetric operator's spectrum.
 
@@ -206,6 +208,9 @@ def spectral_density(
     rtol : float, optional
         Add probes until the standard error of the density is at most ``rtol`` times its largest
         value, at every point of the grid.
+    storage : {"device", "host", "disk"} or Path
+        Where the Krylov bases are kept, as for `eigsh`: ``num_steps`` vectors of size D for each
+        probe that runs.
 
     Returns
     -------
@@ -231,8 +236,12 @@ def spectral_density(
     As the variance is known, not sampled, the number of probes for an ``rtol`` follows from the
     first one, and the intervals stay calibrated.
 
-    Per product, few probes with many steps come nearest to the spectrum of a large operator: one
-    probe's error is of order 1/√D.
+    Per product, one probe with many steps and ``deflate="converged"`` comes nearest to the spectrum
+    of a large operator: a probe's error is of order 1/√D. By `wasserstein_distance`, 20 products so
+    came nearer to the Hessian of a small convolutional network (D = 1,446, nine outliers) than 640
+    products on eight probes without, and 30 nearer than 640 to a spectrum of D = 20,000 with nine
+    outliers and a power law below. Chebyshev moments with Jackson's kernel at the same number of
+    products were 3 to 170 times as far off.
 
     Examples
     --------
@@ -255,8 +264,8 @@ def spectral_density(
     if rtol is not None and not rtol > 0:
         raise ValueError(f"rtol must be positive, got {rtol}")
     space = CountedProduct(A).space
-    pairs = _known_pairs(A, space, deflate, seed)
-    product = DeflatedProduct(A, pairs.vectors)
+    pairs = _known_pairs(A, space, deflate, seed, storage)
+    product = DeflatedProduct(A, pairs.vectors, storage)
     left = space.dim - len(pairs.values)
     probes = _probes(product, seed)
     found: list[Quadrature] = []
@@ -264,7 +273,7 @@ def spectral_density(
     def density_from(count: int) -> SpectralDensity:
         """Use so many probes in all."""
         while len(found) < count:
-            block = min(getattr(A, "block_size", 1), count - len(found))
+            block = min(product.block_size or 1, count - len(found))
             starts = torch.cat([next(probes) for _ in range(block)], dim=1)
             found.extend(
                 lanczos_quadratures(product, starts, num_steps, left, deflate == "converged")
@@ -295,7 +304,7 @@ def spectral_density(
 
 
 def _known_pairs(
-    A: Any, space: VectorSpace, deflate: int | str | Eigenpairs, seed: int
+    A: Any, space: VectorSpace, deflate: int | str | Eigenpairs, seed: int, storage: str | Path
 ) -> Eigenpairs:
     """Eigenpairs to deflate, found or given; none where Ritz values are to be settled later."""
     if isinstance(deflate, Eigenpairs):
@@ -306,7 +315,7 @@ def _known_pairs(
             )
         return deflate
     if isinstance(deflate, int) and deflate > 0:
-        return eigsh(A, deflate, which="LM", tol=1e-5, seed=seed)
+        return eigsh(A, deflate, which="LM", tol=1e-5, seed=seed, storage=storage)
     if deflate not in (0, "converged"):
         raise ValueError(
             f"deflate must be a number of eigenpairs, Eigenpairs or 'converged', got {deflate!r}"

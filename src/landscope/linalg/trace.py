@@ -62,12 +62,12 @@ def trace(
     =================================  ========  =========  ============
     spectrum                           "xtrace"  "hutch++"  "hutchinson"
     =================================  ========  =========  ============
-    Wigner                             0.93      1          0.65
-    1/i                                0.81      1          3.3
-    1/i²                               0.58      1          65
-    9 outliers, Gaussian bulk          0.82      1          5.6
-    9 outliers, heavy-tailed bulk      0.80      1          2.1
-    0.8^i                              0.11      1          21
+    Wigner                             0.88      1          0.64
+    1/i                                0.79      1          3.3
+    1/i²                               0.55      1          67
+    9 outliers, Gaussian bulk          0.79      1          5.4
+    9 outliers, heavy-tailed bulk      0.85      1          2.0
+    0.8^i                              0.10      1          21
     =================================  ========  =========  ============
 
     Hutch++ [1]_: with Q an orthonormal basis of the sketched range,
