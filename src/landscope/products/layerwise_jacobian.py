@@ -21,6 +21,9 @@ from landscope.products.layer_gradients import LayerGradients, gradients_of
 CHECKED_EXAMPLES = 20
 """Examples on which every layer is compared with explicit gradients before its first use."""
 
+LAYER_BYTES = 128 * 2**20
+"""What the blocks of one chunk may take: beyond, they leave the cache and gain nothing."""
+
 LARGEST_CHUNK = 1024
 """Most examples in a chunk: more gain nothing."""
 
@@ -170,7 +173,7 @@ class LayerwiseJacobian:
         K = self.problem.num_classes if factor is None else factor.shape[2]
         num_bytes = self._bytes_per_example(parts, K)
         num_bytes += K * num_columns * self.problem.dtype.itemsize
-        size = min(LARGEST_CHUNK, max(1, CHUNK_BYTES // num_bytes))
+        size = min(LARGEST_CHUNK, max(1, LAYER_BYTES // num_bytes))
         for batch, terms in example_chunks(self.problem, size, order):
             S = None if factor is None else factor[terms.to(factor.device)]
             yield Chunk(terms, self._blocks(batch, parts, S))
