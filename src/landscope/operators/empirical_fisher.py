@@ -1,11 +1,11 @@
 """The empirical Fisher matrix F = (1/N) Σ_μ g^μ g^μᵀ."""
 
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from landscope.operators.gauss_newton import GaussNewton
 from landscope.problem import Batch
-from landscope.products import JacobianVector
+from landscope.products import GaussNewtonVector
 
 
 class EmpiricalFisher(GaussNewton):
@@ -15,8 +15,11 @@ class EmpiricalFisher(GaussNewton):
     ----------
     problem : Problem
         The model, loss and data at one point of weight space.
+    method : ProductMethod or str
+        How products are computed: "auto" or one of the ways that `ProductMethod` compares.
     memory_limit : int, optional
-        Bytes that linearised batches may take; by default 40 % of the free memory.
+        Bytes that products may take beside the model and the data; by default 40 % of the memory
+        that is free.
     self_check : bool
         Compare the forward-mode product with a reverse-mode one before the first use.
 
@@ -33,10 +36,16 @@ class EmpiricalFisher(GaussNewton):
     EmpiricalFisher(6 × 6, symmetric, psd)
     """
 
-    def batch_product(
-        self, batch: Batch, derivative: JacobianVector, v: Float[Tensor, " D"]
-    ) -> Float[Tensor, " D"]:
-        """Σ_μ (J^μ)ᵀ r^μ (r^μ · J^μ v)."""
-        targets = batch.targets.to(self.device)
-        r = self.problem.loss_terms.gradient(derivative.values(), targets)
-        return derivative.adjoint(r * (r * derivative.forward(v)).sum(1, keepdim=True))
+    def derivative(self, batch: Batch) -> GaussNewtonVector:
+        """Jᵀ (r rᵀ) J of the batch."""
+        return GaussNewtonVector(self.problem, batch, "empirical_fisher", self.logit_map)
+
+    def logit_map(
+        self,
+        logits: Float[Tensor, "T C"],
+        targets: Shaped[Tensor, "T ..."],
+        vectors: Float[Tensor, "T C"],
+    ) -> Float[Tensor, "T C"]:
+        """r^μ (r^μ · v^μ) for each vector."""
+        r = self.problem.loss_terms.gradient(logits, targets)
+        return r * (r * vectors).sum(1, keepdim=True)

@@ -1,22 +1,25 @@
 """The generalised Gauss–Newton matrix G = (1/N) Σ_μ (J^μ)ᵀ M^μ J^μ: the G-term."""
 
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from landscope.operators.curvature_operator import CurvatureOperator
 from landscope.problem import Batch
-from landscope.products import JacobianVector
+from landscope.products import GaussNewtonVector
 
 
-class GaussNewton(CurvatureOperator[JacobianVector]):
+class GaussNewton(CurvatureOperator):
     """The G-term of the Hessian: the loss's own curvature, seen through the logits.
 
     Parameters
     ----------
     problem : Problem
         The model, loss and data at one point of weight space.
+    method : ProductMethod or str
+        How products are computed: "auto" or one of the ways that `ProductMethod` compares.
     memory_limit : int, optional
-        Bytes that linearised batches may take; by default 40 % of the free memory.
+        Bytes that products may take beside the model and the data; by default 40 % of the memory
+        that is free.
     self_check : bool
         Compare the forward-mode product with a reverse-mode one before the first use.
 
@@ -37,16 +40,15 @@ class GaussNewton(CurvatureOperator[JacobianVector]):
 
     psd = True
 
-    def derivative(self, batch: Batch) -> JacobianVector:
-        """The Jacobian of the batch's logits."""
-        return JacobianVector(self.problem.batch_logits(batch), self.problem.parameters_vector())
+    def derivative(self, batch: Batch) -> GaussNewtonVector:
+        """Jᵀ M J of the batch."""
+        return GaussNewtonVector(self.problem, batch, "gauss_newton", self.logit_map)
 
-    def batch_product(
-        self, batch: Batch, derivative: JacobianVector, v: Float[Tensor, " D"]
-    ) -> Float[Tensor, " D"]:
-        """Σ_μ (J^μ)ᵀ M^μ J^μ v."""
-        targets = batch.targets.to(self.device)
-        MJv = self.problem.loss_terms.hessian_vector_product(
-            derivative.values(), targets, derivative.forward(v)
-        )
-        return derivative.adjoint(MJv)
+    def logit_map(
+        self,
+        logits: Float[Tensor, "T C"],
+        targets: Shaped[Tensor, "T ..."],
+        vectors: Float[Tensor, "T C"],
+    ) -> Float[Tensor, "T C"]:
+        """M^μ times each vector."""
+        return self.problem.loss_terms.hessian_vector_product(logits, targets, vectors)

@@ -8,15 +8,18 @@ from landscope.problem import Batch
 from landscope.products import HessianVector
 
 
-class Hessian(CurvatureOperator[HessianVector]):
+class Hessian(CurvatureOperator):
     """The Hessian of the mean loss, H = G + R (+ λ I with weight decay λ).
 
     Parameters
     ----------
     problem : Problem
         The model, loss and data at one point of weight space.
+    method : ProductMethod or str
+        How products are computed: "auto" or one of the ways that `ProductMethod` compares.
     memory_limit : int, optional
-        Bytes that linearised batches may take; by default 40 % of the free memory.
+        Bytes that products may take beside the model and the data; by default 40 % of the memory
+        that is free.
     self_check : bool
         Compare the fast product with double backward before the first use.
 
@@ -36,14 +39,19 @@ class Hessian(CurvatureOperator[HessianVector]):
 
     def derivative(self, batch: Batch) -> HessianVector:
         """The Hessian of the batch's summed loss."""
-        return HessianVector(self.problem.batch_loss(batch), self.problem.parameters_vector())
-
-    def batch_product(
-        self, batch: Batch, derivative: HessianVector, v: Float[Tensor, " D"]
-    ) -> Float[Tensor, " D"]:
-        """∂²(Σ_μ L^μ)/∂W² v."""
-        return derivative(v)
+        terms, targets = self.problem.loss_terms.terms, batch.targets.to(self.device)
+        return HessianVector(
+            self.problem, batch, "loss", lambda z, targets: terms(z, targets).sum(), [targets]
+        )
 
     def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
         """H v, the ridge of the weight decay included."""
-        return super().matvec(v) + self.problem.weight_decay * v
+        return self._with_ridge(super().matvec(v), v)
+
+    def matmat(self, V: Float[Tensor, "n k"]) -> Float[Tensor, "m k"]:
+        """H V, the ridge of the weight decay included."""
+        return self._with_ridge(super().matmat(V), V)
+
+    def _with_ridge(self, product: Tensor, v: Tensor) -> Tensor:
+        ridge = self.problem.weight_decay
+        return product.add_(v, alpha=ridge) if ridge else product

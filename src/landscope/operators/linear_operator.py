@@ -40,6 +40,10 @@ class LinearOperator(ABC):
     def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
         """Product with one vector."""
 
+    def matmat(self, V: Float[Tensor, "n k"]) -> Float[Tensor, "m k"]:
+        """Product with a block of vectors: by default one by one."""
+        return torch.stack([self.matvec(column) for column in V.T], dim=1)
+
     def rmatvec(self, u: Float[Tensor, " m"]) -> Float[Tensor, " n"]:
         """Product of the transpose with one vector."""
         if self.symmetric:
@@ -73,7 +77,7 @@ class LinearOperator(ABC):
             return self.matvec(v)
         if v.shape[1] == 0:
             return v.new_empty(self.shape[0], 0)
-        return torch.stack([self.matvec(column) for column in v.T], dim=1)
+        return self.matmat(v)
 
     def __sub__(self, other: "LinearOperator") -> "LinearOperator":
         """The difference of two operators of the same shape.

@@ -1,23 +1,24 @@
 """The H-term R = (1/N) Σ_μ Σ_k (p_k^μ − y_k^μ) ∂²z_k^μ/∂W²."""
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from landscope.operators.curvature_operator import CurvatureOperator
 from landscope.problem import Batch
 from landscope.products import HessianVector
 
 
-class LogitCurvature(CurvatureOperator[HessianVector]):
+class LogitCurvature(CurvatureOperator):
     """The H-term of the Hessian: the curvature of the logits, weighted by the residuals.
 
     Parameters
     ----------
     problem : Problem
         The model, loss and data at one point of weight space.
+    method : ProductMethod or str
+        How products are computed: "auto" or one of the ways that `ProductMethod` compares.
     memory_limit : int, optional
-        Bytes that linearised batches may take; by default 40 % of the free memory.
+        Bytes that products may take beside the model and the data; by default 40 % of the memory
+        that is free.
     self_check : bool
         Compare the fast product with double backward before the first use.
 
@@ -37,15 +38,10 @@ class LogitCurvature(CurvatureOperator[HessianVector]):
 
     def derivative(self, batch: Batch) -> HessianVector:
         """The Hessian of Σ_μ r^μ·z^μ with the residuals r^μ held fixed."""
-        w = self.problem.parameters_vector()
-        logits = self.problem.batch_logits(batch)
+        w, targets = self.problem.parameters_vector(), batch.targets.to(self.device)
         with torch.no_grad():
-            targets = batch.targets.to(self.device)
-            residuals = self.problem.loss_terms.gradient(logits(w), targets)
-        return HessianVector(lambda w: (residuals * logits(w)).sum(), w)
-
-    def batch_product(
-        self, batch: Batch, derivative: HessianVector, v: Float[Tensor, " D"]
-    ) -> Float[Tensor, " D"]:
-        """Σ_μ Σ_k r_k^μ ∂²z_k^μ/∂W² v."""
-        return derivative(v)
+            logits = self.problem.batch_logits(batch)(w)
+            residuals = self.problem.loss_terms.gradient(logits, targets)
+        return HessianVector(
+            self.problem, batch, "logits", lambda z, residuals: (residuals * z).sum(), [residuals]
+        )

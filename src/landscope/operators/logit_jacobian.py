@@ -1,12 +1,20 @@
 """The logit Jacobian J, whose rows are the logit gradients J_k^μ."""
 
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from landscope.operators.linear_operator import LinearOperator
 from landscope.problem import Problem
-from landscope.products import JacobianVector, Repeated, jacobian_rows
+from landscope.products import (
+    BatchSum,
+    JacobianAdjoint,
+    JacobianForward,
+    ProductMethod,
+    jacobian_rows,
+)
 
 
 class LogitJacobian(LinearOperator):
@@ -16,8 +24,11 @@ class LogitJacobian(LinearOperator):
     ----------
     problem : Problem
         The model, loss and data at one point of weight space.
+    method : ProductMethod or str
+        How products are computed: "auto" or one of the ways that `ProductMethod` compares.
     memory_limit : int, optional
-        Bytes that linearised batches may take; by default 40 % of the free memory.
+        Bytes that products may take beside the model and the data; by default 40 % of the memory
+        that is free.
     self_check : bool
         Compare the forward-mode product with a reverse-mode one before the first use.
 
@@ -33,29 +44,31 @@ class LogitJacobian(LinearOperator):
     """
 
     def __init__(
-        self, problem: Problem, *, memory_limit: int | None = None, self_check: bool = True
+        self,
+        problem: Problem,
+        *,
+        method: ProductMethod | str = ProductMethod.AUTO,
+        memory_limit: int | None = None,
+        self_check: bool = True,
     ) -> None:
         shape = (problem.num_examples * problem.num_classes, problem.num_params)
         super().__init__(shape, problem.dtype, problem.device)
         self.problem = problem
-        w = problem.parameters_vector()
-        self._derivatives: Repeated[JacobianVector] = Repeated(
-            [JacobianVector(problem.batch_logits(batch), w) for batch in problem.batches],
-            w,
-            memory_limit,
-            self_check,
+        self._forward, self._adjoint = (
+            BatchSum(problem, partial(derivative, problem), method, memory_limit, self_check)
+            for derivative in (JacobianForward, JacobianAdjoint)
         )
 
     def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
         """J v: how every logit moves along v."""
-        return torch.cat([J.forward(v).reshape(-1) for J in self._derivatives])
+        return torch.cat(list(self._forward.products(v)))
 
     def rmatvec(self, u: Float[Tensor, " m"]) -> Float[Tensor, " n"]:
         """Jᵀ u = Σ_μ Σ_k u_k^μ J_k^μ."""
-        by_example = u.view(-1, self.problem.num_classes)
-        parts = by_example.split([len(batch.targets) for batch in self.problem.batches])
+        C = self.problem.num_classes
+        parts = u.split([terms * C for terms in self._adjoint.term_counts])
         return self.problem.sum_over_batches(
-            J.adjoint(part) for J, part in zip(self._derivatives, parts, strict=True)
+            self._adjoint.products_of(parts), self._adjoint.batch_of_piece
         )
 
     def to_dense(self) -> Float[Tensor, "m n"]:

@@ -6,6 +6,7 @@ from torch import Tensor
 from landscope.operators.linear_operator import LinearOperator
 from landscope.operators.logit_jacobian import LogitJacobian
 from landscope.problem import Problem
+from landscope.products import ProductMethod
 
 
 class TangentKernel(LinearOperator):
@@ -15,8 +16,11 @@ class TangentKernel(LinearOperator):
     ----------
     problem : Problem
         The model, loss and data at one point of weight space.
+    method : ProductMethod or str
+        How products are computed: "auto" or one of the ways that `ProductMethod` compares.
     memory_limit : int, optional
-        Bytes that linearised batches may take; by default 40 % of the free memory.
+        Bytes that products may take beside the model and the data; by default 40 % of the memory
+        that is free.
     self_check : bool
         Compare the forward-mode product with a reverse-mode one before the first use.
 
@@ -35,9 +39,16 @@ class TangentKernel(LinearOperator):
     psd = True
 
     def __init__(
-        self, problem: Problem, *, memory_limit: int | None = None, self_check: bool = True
+        self,
+        problem: Problem,
+        *,
+        method: ProductMethod | str = ProductMethod.AUTO,
+        memory_limit: int | None = None,
+        self_check: bool = True,
     ) -> None:
-        self._jacobian = LogitJacobian(problem, memory_limit=memory_limit, self_check=self_check)
+        self._jacobian = LogitJacobian(
+            problem, method=method, memory_limit=memory_limit, self_check=self_check
+        )
         super().__init__((self._jacobian.shape[0],) * 2, problem.dtype, problem.device)
 
     def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:

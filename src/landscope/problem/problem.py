@@ -1,7 +1,7 @@
 """A model, a loss and data at one point of weight space."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_map
 
 from landscope.problem import checks
 from landscope.problem.batch import Batch
+from landscope.problem.batch_logits import BatchLogits
 from landscope.problem.data import as_batches
 from landscope.problem.forward import Forward, default_forward, unwrapped
 from landscope.problem.losses import CrossEntropy, Loss, MeanSquaredError, normalizer, resolve_loss
@@ -144,6 +145,9 @@ class Problem:
         }
         self._layout = Layout({name: state[name].shape for name in selected})
         self._vector = self._layout.flatten({name: state.pop(name) for name in selected})
+        self.graphs: dict[
+            Hashable, Any
+        ] = {}  # of products; shared with the problem at other weights
         self._fixed = state
         checks.check_finite_state(self._layout.unflatten(self._vector), state)
         # Loaders and random modules draw from torch's global generator: leave it as it was.
@@ -274,8 +278,17 @@ class Problem:
         logits, targets = self.batch_logits(batch), self._on_device(batch.targets)
         return lambda w: self.loss_terms.terms(logits(w), targets).sum()
 
-    def sum_over_batches(self, parts: Iterable[Float[Tensor, " n"]]) -> Float[Tensor, " n"]:
-        """Σ over batches of the batches' own sums, accumulated in float64 on a CPU.
+    def logits_of(self, batch: Batch) -> BatchLogits:
+        """A batch's logits as a function of all the tensors that they depend on."""
+        return BatchLogits(
+            self._network, self.unflatten(self._vector), self._fixed, self._on_device(batch.data),
+            None if bool(batch.is_term.all()) else batch.is_term.nonzero()[:, 0].to(self.device),
+        )  # fmt: skip
+
+    def sum_over_batches(
+        self, parts: Iterable[Float[Tensor, "*n"]], batch_of_part: Sequence[int] | None = None
+    ) -> Float[Tensor, "*n"]:
+        """Σ over batches, or parts of batches, of their own sums; in float64 on a CPU.
 
         Raises
         ------
@@ -285,20 +298,22 @@ class Problem:
         wide = torch.float64 if self.device.type == "cpu" else self.dtype
         total: Tensor | None = None
         for index, part in enumerate(parts):
-            part = part.detach()
-            if not bool(part.isfinite().all()):
+            # One pass over the entries; the sum alone may overflow.
+            if not bool(part.sum().isfinite()) and not bool(part.isfinite().all()):
                 entry = int((~part.isfinite()).nonzero()[0, 0])
                 raise checks.NonFiniteError(
                     f"a derivative has NaN or infinity in parameter {self._layout.name_of(entry)!r}"
-                    f" on batch {index}"
+                    f" on batch {batch_of_part[index] if batch_of_part else index}"
                 )
-            total = part.to(wide) if total is None else total.add_(part)
+            total = part.detach().to(wide) if total is None else total.add_(part.detach())
         assert total is not None, "a problem has at least one batch"
         return total.to(self.dtype)
 
-    def mean_over_terms(self, parts: Iterable[Float[Tensor, " n"]]) -> Float[Tensor, " n"]:
-        """(1/N) Σ_μ from the batches' own sums."""
-        return self.sum_over_batches(part / self.normalizer for part in parts)
+    def mean_over_terms(
+        self, parts: Iterable[Float[Tensor, "*n"]], batch_of_part: Sequence[int] | None = None
+    ) -> Float[Tensor, "*n"]:
+        """(1/N) Σ_μ from the sums of batches, or of parts of batches."""
+        return self.sum_over_batches(parts, batch_of_part).div_(self.normalizer)
 
     def _read(self, batches: list[Any]) -> Iterator[Batch]:
         """Run the model once over the data, refusing what cannot be measured."""

@@ -1,16 +1,22 @@
 """How a derivative product is computed, and what keeps it right."""
 
+from landscope.products.batch_sum import BatchSum, Explanation, WrongDerivativeError
+from landscope.products.gauss_newton_vector import GaussNewtonVector
 from landscope.products.hessian_vector import HessianVector
 from landscope.products.jacobian_rows import jacobian_rows
-from landscope.products.jacobian_vector import JacobianVector
+from landscope.products.jacobian_vector import JacobianAdjoint, JacobianForward
 from landscope.products.layerwise_jacobian import LayerwiseJacobian
-from landscope.products.repeated import Repeated, WrongDerivativeError
+from landscope.products.method import ProductMethod
 
 __all__ = [
+    "BatchSum",
+    "Explanation",
+    "GaussNewtonVector",
     "HessianVector",
-    "JacobianVector",
+    "JacobianAdjoint",
+    "JacobianForward",
     "LayerwiseJacobian",
-    "Repeated",
+    "ProductMethod",
     "WrongDerivativeError",
     "jacobian_rows",
 ]

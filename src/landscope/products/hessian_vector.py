@@ -1,16 +1,24 @@
 """Products of a scalar function's Hessian with vectors: ∇²f(w) v."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.func import grad, jvp
 
-from landscope.products.linearization import linearize
+from landscope.problem import Batch, Problem
+from landscope.products.batch_derivative import (
+    BatchDerivative,
+    Product,
+    central_difference,
+    leaves_of,
+    parameter_directions,
+)
+from landscope.products.traced import TracedProduct, partition, trace, write_tangents
 
 Scalar = Callable[[Tensor], Tensor]
-Product = Callable[[Tensor], Tensor]
 
 
 def forward_over_reverse(f: Scalar, w: Float[Tensor, " D"]) -> Product:
@@ -19,72 +27,106 @@ def forward_over_reverse(f: Scalar, w: Float[Tensor, " D"]) -> Product:
 
 
 def double_backward(f: Scalar, w: Float[Tensor, " D"]) -> Product:
-    """v ↦ ∇(∇f·v), in reverse mode twice: slower, and right wherever autograd is."""
+    """v ↦ ∇(∇f·v), in reverse mode twice; nothing is kept between products."""
+    return lambda v: kept_double_backward(f, w)(v)
+
+
+def kept_double_backward(f: Scalar, w: Float[Tensor, " D"]) -> Product:
+    """v ↦ ∇(∇f·v), with the graph of ∇f kept."""
+    with torch.enable_grad():
+        point = w.detach().clone().requires_grad_()
+        (g,) = torch.autograd.grad(f(point), point, create_graph=True)
 
     def product(v: Float[Tensor, " D"]) -> Float[Tensor, " D"]:
-        with torch.enable_grad():
-            point = w.detach().clone().requires_grad_()
-            (g,) = torch.autograd.grad(f(point), point, create_graph=True)
-            if not g.requires_grad:  # f is linear in w
-                return torch.zeros_like(w)
-            (Hv,) = torch.autograd.grad(g, point, v, allow_unused=True)
+        if not g.requires_grad:  # f is linear in w
+            return torch.zeros_like(w)
+        (Hv,) = torch.autograd.grad(g, point, v, allow_unused=True, retain_graph=True)
         return torch.zeros_like(w) if Hv is None else Hv
 
     return product
 
 
-class HessianVector:
-    """v ↦ ∇²f(w) v, by forward-over-reverse until it is linearised or found wrong.
+class HessianVector(BatchDerivative):
+    """v ↦ ∇²f(w) v with f(w) = φ(z(w), …) a function of the batch's logits.
 
     Parameters
     ----------
-    f : callable
-        Scalar function of a flat vector.
-    w : Tensor, shape (D,)
-        The point.
-
-    Examples
-    --------
-    >>> import torch
-    >>> product = HessianVector(lambda w: (w**3).sum(), torch.tensor([1.0, 2.0]))
-    >>> product(torch.tensor([1.0, 1.0]))
-    tensor([ 6., 12.])
+    problem : Problem
+        The model and loss at one point of weight space.
+    batch : Batch
+        Some of its data.
+    kind : str
+        Name of φ.
+    scalar : callable
+        φ: (logits (T, C), constants …) ↦ a number.
+    constants : list of Tensor
+        What φ takes beside the logits.
     """
 
-    def __init__(self, f: Scalar, w: Float[Tensor, " D"]) -> None:
-        self._f, self._w = f, w
-        self._product = forward_over_reverse(f, w)
+    def __init__(
+        self,
+        problem: Problem,
+        batch: Batch,
+        kind: str,
+        scalar: Callable[..., Tensor],
+        constants: list[Tensor],
+    ) -> None:
+        super().__init__(problem, batch)
+        self.kind = kind  # type: ignore[misc]
+        self._scalar, self._constants = scalar, constants
 
-    def __call__(self, v: Float[Tensor, " D"]) -> Float[Tensor, " D"]:
-        """∇²f(w) v."""
-        return self._product(v)
+    def value(self, w: Float[Tensor, " D"]) -> Float[Tensor, ""]:
+        """f(w)."""
+        return self._scalar(self.problem.batch_logits(self.batch)(w), *self._constants)
 
-    def linearize(self) -> int:
-        """Keep the primal pass from now on; the bytes that this takes."""
-        _, self._product, num_bytes = linearize(grad(self._f), self._w)
-        return num_bytes
+    def forward_mode(self) -> Product:
+        """∇²f v, forward over reverse."""
+        return forward_over_reverse(self.value, self.w)
 
-    def release(self) -> None:
-        """Keep nothing between products from now on."""
-        self._product = forward_over_reverse(self._f, self._w)
+    def reverse_mode(self) -> Product:
+        """∇²f v, by double backward."""
+        return double_backward(self.value, self.w)
 
-    def use_reference(self) -> None:
-        """Compute by double backward from now on."""
-        self._product = double_backward(self._f, self._w)
+    def cached_graph(self) -> Product:
+        """∇²f v, by double backward through a kept graph."""
+        return kept_double_backward(self.value, self.w)
 
-    def asymmetry(self, u: Float[Tensor, " D"], v: Float[Tensor, " D"]) -> float:
+    def finite_difference(self) -> Product:
+        """∇²f v, from gradients at two points."""
+        return lambda v: central_difference(grad(self.value), self.w, v)
+
+    def extra_inputs(self) -> list[Tensor]:
+        """The constants of φ."""
+        return self._constants
+
+    def directions(self, v: Float[Tensor, " D"]) -> list[Tensor]:
+        """One for each parameter."""
+        return parameter_directions(self.problem, v)
+
+    def graph(self, inputs: Sequence[Tensor]) -> TracedProduct:
+        """The tangent of the gradient's graph."""
+        logits = self.problem.logits_of(self.batch)
+        count, end = len(logits.parameters), len(logits.inputs)
+
+        def gradient(*inputs: Tensor) -> Any:
+            leaves = leaves_of(inputs, count)
+            z = logits(*leaves, *inputs[count:end])
+            return torch.autograd.grad(
+                self._scalar(z, *inputs[end:]), leaves, allow_unused=True, materialize_grads=True
+            )
+
+        graph = trace(gradient, inputs)
+        written, _, tangents = write_tangents(graph, {i: i for i in range(count)})
+        return partition(written, count, tangents, [x.shape for x in logits.parameters])
+
+    def asymmetry(self, product: Product, u: Tensor, v: Tensor) -> float:
         """|u·∇²f v − v·∇²f u| over the size of the products."""
-        Hu, Hv = self(u).double(), self(v).double()
+        Hu, Hv = product(u).double(), product(v).double()
+        size = float(Hu.norm() + Hv.norm()) * float(v.double().norm())
         difference = (u.double() @ Hv - v.double() @ Hu).abs()
-        return float(difference / self._scale(v, Hu.norm() + Hv.norm()))
+        return float(difference) / max(size + self.scale(v) * float(v.double().norm()), 1e-300)
 
-    def error(self, v: Float[Tensor, " D"]) -> float:
-        """‖∇²f v − its double backward‖ over the size of the latter."""
-        reference = double_backward(self._f, self._w)(v).double()
-        return float((self(v).double() - reference).norm() / self._scale(v, reference.norm()))
-
-    def _scale(self, v: Float[Tensor, " D"], size: Tensor) -> Tensor:
+    def scale(self, v: Float[Tensor, " D"]) -> float:
         """A Hessian that cancels to nearly nothing is judged on the scale of the gradient."""
-        gradient = grad(self._f)(self._w).double()
-        scale = size + gradient.norm() * v.double().norm() / (1 + self._w.double().norm())
-        return scale.clamp_min(torch.finfo(torch.float64).tiny)
+        gradient = grad(self.value)(self.w).double()
+        return float(gradient.norm() * v.double().norm() / (1 + self.w.double().norm()))

@@ -1,13 +1,21 @@
-"""Products of a function's Jacobian with vectors, from both sides: J v and Jᵀ u."""
+"""Products with the Jacobian J of one batch's logits, from both sides: J v and Jᵀ u."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.func import jvp, vjp
 
-from landscope.products.linearization import linearize
+from landscope.products.batch_derivative import (
+    BatchDerivative,
+    Product,
+    central_difference,
+    leaves_of,
+    parameter_directions,
+)
+from landscope.products.traced import TracedProduct, partition, trace, write_tangents
 
 Logits = Callable[[Tensor], Tensor]
 
@@ -20,86 +28,117 @@ def value_and_pullback(
     return value, lambda u: pull(u)[0]
 
 
-def double_reverse(z: Logits, w: Float[Tensor, " D"]) -> Callable[[Tensor], Tensor]:
-    """v ↦ J v = ∇_u (Jᵀ u · v), in reverse mode twice."""
-
-    def product(v: Float[Tensor, " D"]) -> Float[Tensor, "T C"]:
-        values, pull = value_and_pullback(z, w)
-        _, push = value_and_pullback(pull, torch.zeros_like(values))
-        return push(v)
-
-    return product
+def kept_double_reverse(z: Logits, w: Float[Tensor, " D"]) -> Product:
+    """v ↦ J v = ∇_u (Jᵀ u · v), in reverse mode twice, with the graph of Jᵀ u kept."""
+    values, pull = value_and_pullback(z, w)
+    _, push = value_and_pullback(pull, torch.zeros_like(values))
+    return push
 
 
-class JacobianVector:
-    """J v and Jᵀ u of one batch's logits at one point of weight space.
+def pull(z: Logits, w: Float[Tensor, " D"], u: Float[Tensor, "T C"]) -> Float[Tensor, " D"]:
+    """Jᵀ u."""
+    return value_and_pullback(z, w)[1](u)
 
-    Parameters
-    ----------
-    z : callable
-        W ↦ logits (T, C).
-    w : Tensor, shape (D,)
-        The point.
 
-    Examples
-    --------
-    >>> import torch
-    >>> A = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
-    >>> J = JacobianVector(lambda w: (A @ w)[None], torch.zeros(2))
-    >>> J.forward(torch.tensor([1.0, 0.0])), J.adjoint(torch.tensor([[1.0, 0.0]]))
-    (tensor([[1., 3.]]), tensor([1., 2.]))
-    """
+class JacobianForward(BatchDerivative):
+    """v ↦ J v: how the logits of a batch move along v."""
 
-    def __init__(self, z: Logits, w: Float[Tensor, " D"]) -> None:
-        self._z, self._w = z, w
-        self._values: Callable[[], Tensor]
-        self._forward: Callable[[Tensor], Tensor]
-        self._adjoint: Callable[[Tensor], Tensor]
-        self.release()
+    kind = "jacobian"
 
-    def values(self) -> Float[Tensor, "T C"]:
-        """The logits themselves."""
-        return self._values()
+    def forward_mode(self) -> Product:
+        """J v, in forward mode."""
+        z = self.problem.batch_logits(self.batch)
+        return lambda v: jvp(z, (self.w,), (v,))[1]
 
-    def forward(self, v: Float[Tensor, " D"]) -> Float[Tensor, "T C"]:
-        """J v: how the logits move along v."""
-        return self._forward(v)
+    def reverse_mode(self) -> Product:
+        """J v, in reverse mode twice."""
+        return lambda v: self.cached_graph()(v)
 
-    def adjoint(self, u: Float[Tensor, "T C"]) -> Float[Tensor, " D"]:
-        """Jᵀ u = Σ_μ Σ_k u_k^μ J_k^μ."""
-        return self._adjoint(u)
+    def cached_graph(self) -> Product:
+        """J v, in reverse mode twice through a kept graph."""
+        return kept_double_reverse(self.problem.batch_logits(self.batch), self.w)
 
-    def linearize(self) -> int:
-        """Keep the primal pass from now on; the bytes that this takes."""
-        values, forward, num_bytes = linearize(self._z, self._w)
-        self._values = lambda: values
-        self._forward = forward
-        _, self._adjoint = value_and_pullback(self._z, self._w)
-        # The backward graph keeps the activations, of which the tangent map has its own copy.
-        return 2 * num_bytes
+    def finite_difference(self) -> Product:
+        """J v, from the logits at two points."""
+        z = self.problem.batch_logits(self.batch)
+        return lambda v: central_difference(z, self.w, v).detach()
 
-    def release(self) -> None:
-        """Keep nothing between products from now on."""
-        z, w = self._z, self._w
-        self._values = lambda: z(w)
-        self._forward = lambda v: jvp(z, (w,), (v,))[1]
-        self._adjoint = lambda u: value_and_pullback(z, w)[1](u)
+    def extra_inputs(self) -> list[Tensor]:
+        """None."""
+        return []
 
-    def use_reference(self) -> None:
-        """Compute J v in reverse mode from now on."""
-        self.release()
-        self._forward = double_reverse(self._z, self._w)
+    def directions(self, v: Float[Tensor, " D"]) -> list[Tensor]:
+        """One for each parameter."""
+        return parameter_directions(self.problem, v)
 
-    def asymmetry(self, u: Float[Tensor, " D"], v: Float[Tensor, " D"]) -> float:
+    def graph(self, inputs: Sequence[Tensor]) -> TracedProduct:
+        """The tangent of the logits' graph."""
+        logits = self.problem.logits_of(self.batch)
+        count = len(logits.parameters)
+        graph = trace(lambda *inputs: (logits(*inputs),), inputs)
+        written, _, tangents = write_tangents(graph, {i: i for i in range(count)})
+        return partition(written, count, tangents, [logits_shape(graph)])
+
+    def asymmetry(self, product: Product, u: Tensor, v: Tensor) -> float:
         """|Ju·Jv − u·Jᵀ(Jv)| over its size: whether J v and Jᵀ u belong to one J."""
-        Ju, Jv = self.forward(u).double(), self.forward(v)
-        inner = (Ju * Jv.double()).sum()
-        difference = (inner - u.double() @ self.adjoint(Jv).double()).abs()
-        scale = Ju.norm() * Jv.double().norm()
-        return float(difference / scale.clamp_min(torch.finfo(torch.float64).tiny))
+        Ju, Jv = product(u).double(), product(v).view(-1, self.problem.num_classes)
+        adjoint = pull(self.problem.batch_logits(self.batch), self.w, Jv).double()
+        difference = ((Ju.reshape(Jv.shape) * Jv.double()).sum() - u.double() @ adjoint).abs()
+        return float(difference / (Ju.norm() * Jv.double().norm()).clamp_min(1e-300))
 
-    def error(self, v: Float[Tensor, " D"]) -> float:
-        """‖J v − its reverse-mode value‖ over the size of the latter."""
-        reference = double_reverse(self._z, self._w)(v).double()
-        scale = reference.norm().clamp_min(1e-300)
-        return float((self.forward(v).double() - reference).norm() / scale)
+
+class JacobianAdjoint(BatchDerivative):
+    """u ↦ Jᵀ u = Σ_μ Σ_k u_k^μ J_k^μ over the examples of a batch."""
+
+    kind = "jacobian adjoint"
+
+    def forward_mode(self) -> Product:
+        """Jᵀ u, in reverse mode: there is no other."""
+        return self.reverse_mode()
+
+    def reverse_mode(self) -> Product:
+        """Jᵀ u, in reverse mode."""
+        return lambda u: self.cached_graph()(u)
+
+    def cached_graph(self) -> Product:
+        """Jᵀ u, in reverse mode through a kept graph."""
+        z, adjoint = value_and_pullback(self.problem.batch_logits(self.batch), self.w)
+        return lambda u: adjoint(u.view(z.shape))
+
+    def finite_difference(self) -> Product:
+        """Jᵀ u: a first derivative, which needs no differences."""
+        return self.reverse_mode()
+
+    @property
+    def length(self) -> int:
+        """One for each logit of each term."""
+        return int(self.batch.is_term.sum()) * self.problem.num_classes
+
+    def extra_inputs(self) -> list[Tensor]:
+        """A cotangent, for its shape."""
+        return [self.w.new_zeros(self.length).view(-1, self.problem.num_classes)]
+
+    def directions(self, u: Float[Tensor, "..."]) -> list[Tensor]:
+        """The cotangent."""
+        return [u.view(-1, self.problem.num_classes)]
+
+    def graph(self, inputs: Sequence[Tensor]) -> TracedProduct:
+        """What of the pullback depends on the cotangent."""
+        logits = self.problem.logits_of(self.batch)
+        count, end = len(logits.parameters), len(logits.inputs)
+
+        def pulled(*inputs: Tensor) -> Any:
+            leaves = leaves_of(inputs, count)
+            z = logits(*leaves, *inputs[count:end])
+            return torch.autograd.grad(z, leaves, inputs[end], allow_unused=True,
+                                       materialize_grads=True)  # fmt: skip
+
+        graph = trace(pulled, inputs)
+        written, values, _ = write_tangents(graph, {}, along=end)
+        return partition(written, 1, values, [x.shape for x in logits.parameters])
+
+
+def logits_shape(graph: Any) -> torch.Size:
+    """Shape of a graph's first output."""
+    (output,) = (node for node in graph.nodes if node.op == "output")
+    return output.args[0][0].meta["val"].shape

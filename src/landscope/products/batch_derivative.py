@@ -1,0 +1,112 @@
+"""What the derivative products of one batch have in common: the ways of computing them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Sequence
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from landscope.problem import Batch, Problem
+from landscope.products.traced import TracedProduct
+
+Product = Callable[[Tensor], Tensor]
+
+
+class BatchDerivative(ABC):
+    """A linear map v ↦ A v that is a derivative of one batch's logits or loss.
+
+    Parameters
+    ----------
+    problem : Problem
+        The model and loss at one point of weight space.
+    batch : Batch
+        Some of its data.
+    """
+
+    kind: ClassVar[str]
+    """What is differentiated; graphs are shared by batches of the same kind and shapes."""
+
+    def __init__(self, problem: Problem, batch: Batch) -> None:
+        self.problem, self.batch = problem, batch
+        self.w = problem.parameters_vector()
+
+    @abstractmethod
+    def forward_mode(self) -> Product:
+        """By torch's forward mode, from the start at each product."""
+
+    @abstractmethod
+    def reverse_mode(self) -> Product:
+        """By torch's reverse mode alone: slower, and right wherever autograd is."""
+
+    @abstractmethod
+    def cached_graph(self) -> Product:
+        """By reverse mode alone, with the graph of the first pass kept."""
+
+    @abstractmethod
+    def finite_difference(self) -> Product:
+        """By central differences of first derivatives."""
+
+    @abstractmethod
+    def graph(self, inputs: Sequence[Tensor]) -> TracedProduct:
+        """The product as a pair of graphs."""
+
+    @abstractmethod
+    def extra_inputs(self) -> list[Tensor]:
+        """What enters the product beside the weights, the model's other state and the data."""
+
+    @abstractmethod
+    def directions(self, v: Float[Tensor, "..."]) -> list[Tensor]:
+        """A vector as the directions of the graph."""
+
+    @property
+    def length(self) -> int:
+        """Length of the vectors."""
+        return self.problem.num_params
+
+    def inputs(self) -> list[Tensor]:
+        """What the graph's primal part takes."""
+        logits = self.problem.logits_of(self.batch)
+        return [*logits.inputs, *self.extra_inputs()]
+
+    @property
+    def signature(self) -> Hashable:
+        """Equal for derivatives that share a graph."""
+        extra = tuple((tuple(x.shape), x.dtype) for x in self.extra_inputs())
+        return (self.kind, type(self).__name__, self.problem.logits_of(self.batch).signature, extra)
+
+    def asymmetry(self, product: Product, u: Tensor, v: Tensor) -> float:
+        """Relative distance from the symmetry that the true derivative has; 0 for no symmetry."""
+        return 0.0
+
+    def scale(self, v: Tensor) -> float:
+        """A size below which a product counts as zero."""
+        return 0.0
+
+
+def leaves_of(inputs: Sequence[Tensor], count: int) -> list[Tensor]:
+    """The first inputs as leaves of a new autograd graph."""
+    return [x.detach().requires_grad_() for x in inputs[:count]]
+
+
+def parameter_directions(problem: Problem, v: Float[Tensor, " D"]) -> list[Tensor]:
+    """A vector of weight space as one tensor for each parameter."""
+    return list(problem.unflatten(v).values())
+
+
+def step_along(w: Float[Tensor, " D"], v: Float[Tensor, " D"]) -> float:
+    """The step h of central differences along v at w: rounding and truncation in balance.
+
+    h ‖v‖ = ε^{1/3} (1 + ‖W‖), for any length of v.
+    """
+    epsilon = torch.finfo(w.dtype).eps
+    length = float(torch.linalg.vector_norm(v, dtype=torch.float64))
+    size = float(torch.linalg.vector_norm(w, dtype=torch.float64))
+    return epsilon ** (1 / 3) * (1 + size) / length if length else 1.0
+
+
+def central_difference(f: Callable[[Tensor], Tensor], w: Tensor, v: Tensor) -> Tensor:
+    """(f(w + h v) − f(w − h v)) / 2h."""
+    h = step_along(w, v)
+    return (f(w + h * v) - f(w - h * v)) / (2 * h)

@@ -1,0 +1,421 @@
+"""A derivative summed over the data: which way it is computed, checked, and kept."""
+
+import warnings
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+import psutil
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from landscope.problem import Batch, Problem
+from landscope.products.batch_derivative import BatchDerivative, Product
+from landscope.products.method import ProductMethod
+from landscope.products.piece import Piece, PlainPiece, TracedPiece, seconds
+from landscope.products.traced import TracedProduct
+from landscope.products.work import Work, work_per_example
+
+TRACE_AFTER_FLOPS = 2e10
+"""Arithmetic of plain products after which tracing is taken to pay: it costs about as much time,
+and saves more than half of each product. A count, not a time, so that runs repeat themselves."""
+
+LARGEST_ACTIVATION = {"cpu": 4 * 2**20, "cuda": 512 * 2**20}
+"""Bytes of the largest activation of one piece: on a CPU it is to stay in the cache."""
+
+DEFAULT_MEMORY_SHARE = 0.4
+"""Share of the free memory that products may take by default."""
+
+COPIES = 6
+"""Memory of a product in work, in activations of its forward pass."""
+
+
+class WrongDerivativeError(ArithmeticError):
+    """No way of differentiating the model twice gives a derivative that can be right."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How products are computed, why so, and what they cost.
+
+    Attributes
+    ----------
+    method : ProductMethod
+        The way of the last product.
+    reason : str
+        Why this one.
+    gradients : float
+        Time of one product, in times of one gradient over the same data.
+    kept_bytes : int
+        Memory kept between products.
+    num_pieces, num_kept : int
+        Pieces that the data are cut into, and those of them of which something is kept.
+    side_by_side : bool
+        Whether the columns of a block are multiplied at once.
+    """
+
+    method: ProductMethod
+    reason: str
+    gradients: float
+    kept_bytes: int
+    num_pieces: int
+    num_kept: int
+    side_by_side: bool
+
+    def __str__(self) -> str:
+        """In one sentence."""
+        block = "at once" if self.side_by_side else "one by one"
+        return (
+            f"{self.method.value} ({self.reason}): {self.gradients:.2g} gradients per product, "
+            f"{self.num_kept} of {self.num_pieces} pieces of the data kept "
+            f"({self.kept_bytes / 2**20:.0f} MiB), columns of a block {block}"
+        )
+
+
+class BatchSum:
+    """The derivatives of all data, applied product after product.
+
+    The data are cut into pieces whose activations stay in the cache. Second derivatives in torch
+    can be silently wrong, so the first piece's product is compared with reverse mode twice before
+    its first use, and again when the way of computing changes; on a mismatch, or where torch
+    has no forward mode, the reference is used with a warning. It must be symmetric.
+
+    Parameters
+    ----------
+    problem : Problem
+        The model, loss and data at one point of weight space.
+    derivative : callable
+        Batch ↦ its derivative.
+    method : ProductMethod or str
+        How to compute.
+    memory_limit : int, optional
+        Bytes that products may take beside the model and the data; by default 40 % of the memory
+        that is free.
+    self_check : bool
+        Whether to compare with the reference.
+
+    Raises
+    ------
+    WrongDerivativeError
+        At the first product, when the reference is no symmetric map either.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        derivative: Callable[[Batch], BatchDerivative],
+        method: ProductMethod | str = ProductMethod.AUTO,
+        memory_limit: int | None = None,
+        self_check: bool = True,
+    ) -> None:
+        load_forward_mode()
+        self._asked = checked_method(method)
+        self._problem = problem
+        self._derivative = derivative
+        self._memory_limit = memory_limit
+        self._self_check = self_check
+        self._method = self._asked
+        self._reason = "as asked for"
+        self._num_products = 0
+        self._side_by_side: bool | None = None
+        self._pieces: Sequence[Piece] = ()
+
+    def products(self, v: Float[Tensor, " n"]) -> Iterator[Float[Tensor, " m"]]:
+        """A v of each piece."""
+        self._prepare(1)
+        return (piece.product(v) for piece in self._pieces)
+
+    def products_of(self, vectors: Sequence[Tensor]) -> Iterator[Float[Tensor, " m"]]:
+        """A v of each piece, each with its own vector."""
+        self._prepare(1)
+        return (piece.product(v) for piece, v in zip(self._pieces, vectors, strict=True))
+
+    def block_products(self, V: Float[Tensor, "n k"]) -> Iterator[Float[Tensor, "m k"]]:
+        """A V of each piece; what the columns share is done once."""
+        self._prepare(V.shape[1])
+        columns = V.T.contiguous()
+        self._settle_block(columns)
+        return (piece.block_product(columns) for piece in self._pieces)
+
+    @cached_property
+    def term_counts(self) -> list[int]:
+        """Loss terms of each piece."""
+        return [int(part.batch.is_term.sum()) for part in self._derivatives]
+
+    @cached_property
+    def batch_of_piece(self) -> list[int]:
+        """Index of the batch that each piece is from."""
+        return [
+            index
+            for index, batch in enumerate(self._problem.batches)
+            for _ in batch.pieces(self._rows_per_piece)
+        ]
+
+    def explain(self, product: Callable[[], object]) -> Explanation:
+        """Say what was picked, timing the operator's product and one gradient.
+
+        Parameters
+        ----------
+        product : callable
+            One product with the whole operator.
+        """
+        product()
+        cost = seconds(product) / seconds(self._problem.gradient)
+        kept = [piece.kept for piece in self._pieces if isinstance(piece, TracedPiece)]
+        present = [constants for constants in kept if constants is not None]
+        return Explanation(
+            self._method,
+            self._reason,
+            cost,
+            bytes_of(tensor for constants in present for tensor in constants),
+            len(self._pieces),
+            len(present),
+            bool(self._side_by_side),
+        )
+
+    # --- pieces -----------------------------------------------------------------------------------
+
+    @cached_property
+    def _work(self) -> Work:
+        return work_per_example(self._problem)
+
+    @cached_property
+    def _limit(self) -> int:
+        if self._memory_limit is not None:
+            return self._memory_limit
+        return int(free_bytes(self._problem.device) * DEFAULT_MEMORY_SHARE)
+
+    @cached_property
+    def _rows_per_piece(self) -> int:
+        in_cache = LARGEST_ACTIVATION.get(self._problem.device.type, 2**29) // self._work.largest
+        in_memory = self._limit // (4 * COPIES * self._work.activations)
+        return max(1, min(in_cache, in_memory))
+
+    @cached_property
+    def _derivatives(self) -> list[BatchDerivative]:
+        return [
+            self._derivative(piece)
+            for batch in self._problem.batches
+            for piece in batch.pieces(self._rows_per_piece)
+        ]
+
+    # --- which way is taken -----------------------------------------------------------------------
+
+    def _prepare(self, num_vectors: int) -> None:
+        if not self._pieces:
+            self._start()
+        enough = self._num_products * 3 * self._total_flops > TRACE_AFTER_FLOPS
+        if self._asked is ProductMethod.AUTO and enough and not self._settled:
+            self._settle()
+        self._num_products += num_vectors
+
+    @cached_property
+    def _total_flops(self) -> int:
+        rows = sum(batch.num_rows for batch in self._problem.batches)
+        return self._work.flops * rows
+
+    def _start(self) -> None:
+        self._settled = self._asked is not ProductMethod.AUTO
+        if self._asked in TRACED_METHODS:
+            try:
+                self._use_traced(self._asked)
+            except UNTRACEABLE as refusal:
+                self._use_reference(f"the model cannot be traced ({_first_line(refusal)})")
+        elif self._asked is ProductMethod.AUTO:
+            self._use_plain(ProductMethod.FORWARD_OVER_REVERSE, "too few products yet to trace")
+        else:
+            self._use_plain(self._asked, "as asked for")
+        if self._self_check:
+            self._compare_with_reference()
+            self._check_symmetry()
+
+    def _settle(self) -> None:
+        """Take the way for many products: graphs, or where there can be none, a kept one."""
+        self._settled = True
+        before = self._pieces, self._method, self._reason
+        try:
+            self._use_traced(ProductMethod.LINEARIZED)
+        except UNTRACEABLE as refusal:
+            self._pieces, self._method, self._reason = before
+            self._keep_graphs_if_faster(f"the model cannot be traced ({_first_line(refusal)})")
+            return
+        if self._self_check and self._error() > self._tolerance:
+            self._pieces, self._method, self._reason = before
+            self._keep_graphs_if_faster("the traced product is wrong")
+
+    def _use_plain(self, method: ProductMethod, reason: str) -> None:
+        self._method, self._reason = method, reason
+        ways: dict[ProductMethod, Callable[[BatchDerivative], Product]] = {
+            ProductMethod.FORWARD_OVER_REVERSE: lambda d: d.forward_mode(),
+            ProductMethod.DOUBLE_BACKWARD: lambda d: d.reverse_mode(),
+            ProductMethod.CACHED_GRAPH: lambda d: d.cached_graph(),
+            ProductMethod.FINITE_DIFFERENCE: lambda d: d.finite_difference(),
+        }
+        self._pieces = [PlainPiece(ways[method](derivative)) for derivative in self._derivatives]
+
+    def _use_reference(self, why: str) -> None:
+        warnings.warn(
+            f"the fast derivative product of this model cannot be used, since {why}; the slower "
+            "reference is used",
+            stacklevel=6,
+        )
+        self._use_plain(ProductMethod.DOUBLE_BACKWARD, why)
+
+    def _use_traced(self, method: ProductMethod) -> None:
+        """Graphs for all pieces; what they keep, as long as the memory limit lets it."""
+        pieces: list[TracedPiece] = []
+        used = largest = 0
+        for derivative in self._derivatives:
+            inputs = derivative.inputs()
+            traced = self._graph(derivative, inputs, method)
+            constants = None
+            if method is not ProductMethod.RECOMPUTED and used + 3 * largest < self._limit:
+                constants = traced.constants(inputs)
+                size = bytes_of(constants)
+                largest = max(largest, size)
+                if used + 3 * largest < self._limit:
+                    used += size
+                else:
+                    constants = None
+            pieces.append(TracedPiece(derivative, traced, constants))
+        self._pieces, self._method = pieces, method
+        self._reason = "as asked for" if self._asked is method else "it pays for many products"
+
+    def _graph(
+        self, derivative: BatchDerivative, inputs: list[Tensor], method: ProductMethod
+    ) -> TracedProduct:
+        """Shared by pieces of the same shapes, and by the same problem at other weights."""
+        graphs: dict[Hashable, TracedProduct] = self._problem.graphs
+        key = (derivative.signature, method is ProductMethod.COMPILED)
+        if key not in graphs:
+            graphs[key] = derivative.graph(inputs)
+            if method is ProductMethod.COMPILED:
+                graphs[key].compile()
+        return graphs[key]
+
+    def _keep_graphs_if_faster(self, why: str) -> None:
+        """Of what is left without graphs of our own, the faster on the first piece."""
+        self._reason = why
+        activations = COPIES * self._work.activations
+        rows = sum(batch.num_rows for batch in self._problem.batches)
+        if activations * rows > self._limit or self._method is ProductMethod.FINITE_DIFFERENCE:
+            return
+        v = self._random_vector(seed=0)
+        kept = PlainPiece(self._derivatives[0].cached_graph())
+        if seconds(lambda: kept.product(v)) < seconds(lambda: self._pieces[0].product(v)):
+            self._use_plain(ProductMethod.CACHED_GRAPH, why)
+
+    def _settle_block(self, columns: Float[Tensor, "k n"]) -> None:
+        """Whether columns go side by side: timed once, on one piece."""
+        first = self._pieces[0]
+        if not isinstance(first, TracedPiece) or len(columns) == 1:
+            return
+        if self._side_by_side is None:
+            self._side_by_side = _faster_side_by_side(first, columns)
+        for piece in self._pieces:
+            if isinstance(piece, TracedPiece):
+                piece.side_by_side = self._side_by_side
+
+    # --- self-check -------------------------------------------------------------------------------
+
+    def _compare_with_reference(self) -> None:
+        if self._method in (ProductMethod.DOUBLE_BACKWARD, ProductMethod.FINITE_DIFFERENCE):
+            return
+        try:
+            error = self._error()
+        except (NotImplementedError, RuntimeError) as refusal:
+            # Only forward mode is missing; what fails in reverse mode too will say so itself.
+            self._use_reference(f"it has no forward-mode derivative ({_first_line(refusal)})")
+            return
+        if error > self._tolerance:
+            self._use_reference(f"it differs from double backward by {error:.1e}")
+
+    def _error(self) -> float:
+        """Relative distance of the first piece's product from reverse mode twice."""
+        first, v = self._derivatives[0], self._random_vector(seed=0)
+        reference = first.reverse_mode()(v).reshape(-1).double()
+        size = float(reference.norm()) + first.scale(v)
+        return float((self._pieces[0].product(v).double() - reference).norm()) / max(size, 1e-300)
+
+    def _check_symmetry(self) -> None:
+        if self._method is ProductMethod.FINITE_DIFFERENCE:
+            return
+        u, v = (self._random_vector(seed) for seed in (0, 1))
+        asymmetry = self._derivatives[0].asymmetry(self._pieces[0].product, u, v)
+        if asymmetry > self._tolerance:
+            raise WrongDerivativeError(
+                "torch differentiates this model wrongly in every mode (the products miss "
+                f"symmetry by {asymmetry:.1e}); replace the module without a right second "
+                "derivative, such as weight_norm, leave its parameters out with params=, or take "
+                "differences of gradients with method='finite_difference'"
+            )
+
+    @property
+    def _tolerance(self) -> float:
+        return 1e-8 if self._problem.dtype == torch.float64 else 1e-3
+
+    def _random_vector(self, seed: int) -> Float[Tensor, " n"]:
+        generator = torch.Generator(self._problem.device).manual_seed(seed)
+        return torch.randn(
+            self._derivatives[0].length,
+            generator=generator,
+            dtype=self._problem.dtype,
+            device=self._problem.device,
+        )
+
+
+TRACED_METHODS = (ProductMethod.LINEARIZED, ProductMethod.RECOMPUTED, ProductMethod.COMPILED)
+UNTRACEABLE = (NotImplementedError, RuntimeError, TypeError, ValueError)
+"""What tracing raises: no rule, control flow on the data, an operation without a graph."""
+
+
+def checked_method(method: ProductMethod | str) -> ProductMethod:
+    """The method of this name.
+
+    Raises
+    ------
+    ValueError
+        For a name that is none.
+    """
+    try:
+        return ProductMethod(method)
+    except ValueError:
+        accepted = ", ".join(repr(m.value) for m in ProductMethod)
+        raise ValueError(f"method is {method!r}; accepted are {accepted}") from None
+
+
+def bytes_of(tensors: Any) -> int:
+    """Bytes of the storages behind some tensors, each counted once."""
+    storages = {x.untyped_storage().data_ptr(): x.untyped_storage().nbytes() for x in tensors}
+    return sum(storages.values())
+
+
+@cache
+def load_forward_mode() -> None:
+    """Let torch load its forward-mode rules, which warn of their own deprecated script compiler."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        torch.func.jvp(torch.sin, (torch.zeros(1),), (torch.ones(1),))
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free on the device."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available
+
+
+def _faster_side_by_side(piece: TracedPiece, columns: Float[Tensor, "k n"]) -> bool:
+    piece.side_by_side = True
+    try:
+        together = seconds(lambda: piece.block_product(columns))
+    except RuntimeError:  # an operation that vmap does not know
+        return False
+    piece.side_by_side = False
+    return together < seconds(lambda: piece.block_product(columns))
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__

@@ -1,0 +1,330 @@
+"""Maps that are linear in a direction, as two graphs: what is done once, what each product does.
+
+A network's derivative is traced to a graph of ATen operations, and the rules of `tangent_rules`
+write beside each operation its tangent. What does not depend on the direction is the *primal*
+part: it runs once per batch and hands its results to the *tangent* part, which holds nothing but
+the arithmetic of one product.
+"""
+
+import operator
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, fx
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.node import map_arg
+
+from landscope.products.tangent_rules import RULES
+
+aten = torch.ops.aten
+
+
+class NoRuleError(NotImplementedError):
+    """An operation that cannot be differentiated here."""
+
+
+class TracedProduct:
+    """v ↦ A v for all batches of the same shapes.
+
+    Parameters
+    ----------
+    primal : GraphModule
+        Inputs ↦ constants: what no direction changes.
+    tangent : GraphModule
+        (constants, directions) ↦ the parts of A v.
+    shapes : sequence of torch.Size
+        Shape of each part.
+    """
+
+    def __init__(
+        self, primal: fx.GraphModule, tangent: fx.GraphModule, shapes: Sequence[torch.Size]
+    ) -> None:
+        self.tangent: Callable[..., list[Tensor | None]] = tangent
+        self._primal, self._shapes = primal, shapes
+
+    @torch.no_grad()
+    def constants(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """What a batch's products share."""
+        return self._primal(*inputs)
+
+    @torch.no_grad()
+    def product(self, constants: Sequence[Tensor], directions: Sequence[Tensor]) -> Tensor:
+        """A v, as one vector."""
+        return self._flat(self.tangent(*constants, *directions), directions[0])
+
+    @torch.no_grad()
+    def block_product(
+        self, constants: Sequence[Tensor], directions: Sequence[Tensor]
+    ) -> Float[Tensor, "n k"]:
+        """A V for directions with one more dimension in front, the columns of V, all at once."""
+
+        def along(*directions: Tensor) -> Tensor:
+            return self._flat(self.tangent(*constants, *directions), directions[0])
+
+        return torch.vmap(along)(*directions).T
+
+    def compile(self) -> None:
+        """Compile the tangent part; the first product after it takes up to a minute."""
+        self.tangent = torch.compile(self.tangent, dynamic=False)
+
+    def _flat(self, parts: Sequence[Tensor | None], like: Tensor) -> Tensor:
+        vectors = [
+            like.new_zeros(shape.numel()) if part is None else part.reshape(-1)
+            for part, shape in zip(parts, self._shapes, strict=True)
+        ]
+        return vectors[0] if len(vectors) == 1 else torch.cat(vectors)
+
+
+def trace(function: Callable[..., Any], inputs: Sequence[Tensor]) -> fx.Graph:
+    """The operations that a function runs through, without dead ends and without mutation.
+
+    Raises
+    ------
+    NoRuleError
+        When a tensor is changed in place while another name for it is still in use.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the switch warns of its own future
+        with torch.backends.mkldnn.flags(enabled=False):  # an LSTM would be one fused operation
+            graph = make_fx(function)(*inputs).graph
+    graph.eliminate_dead_code()
+    _without_mutation(graph)
+    for node in graph.nodes:
+        if node.target in (aten.view.default, aten._unsafe_view.default):
+            node.target = aten.reshape.default  # a tangent may lie in memory in another order
+        elif node.target in (aten.alias.default, aten.detach.default):
+            node.replace_all_uses_with(node.args[0])
+    graph.eliminate_dead_code()
+    return graph
+
+
+def write_tangents(
+    graph: fx.Graph,
+    moving: Mapping[int, int],
+    *,
+    linked: Mapping[int, int] | None = None,
+    along: int | None = None,
+) -> tuple[fx.Graph, list[fx.Node | None], list[fx.Node | None]]:
+    """Copy a graph, writing beside each operation its tangent.
+
+    Parameters
+    ----------
+    graph : Graph
+        From `trace`; its output is a flat tuple.
+    moving : mapping
+        Index of an input ↦ index of the direction along which it moves.
+    linked : mapping, optional
+        Index of an input ↦ index of the output whose tangent it stands for.
+    along : int, optional
+        Index of an input that is a direction itself, in which the graph is linear.
+
+    Returns
+    -------
+    written : Graph
+        Inputs, then directions; no output yet.
+    values, tangents : list of Node or None
+        Of the graph's outputs.
+    """
+    written = fx.Graph(owning_module=graph.owning_module)
+    tracer = fx.proxy.GraphAppendingTracer(written)
+    inputs = [node for node in graph.nodes if node.op == "placeholder"]
+    (output,) = (node for node in graph.nodes if node.op == "output")
+    outputs = list(output.args[0])
+    stands_for = {outputs[j]: inputs[i] for i, j in (linked or {}).items()}
+    followed = set() if along is not None else _ancestors(stands_for or outputs)
+
+    values: dict[fx.Node, Any] = {}
+    tangents: dict[fx.Node, Any] = {}
+    for index, node in enumerate(inputs):
+        values[node] = _Symbol(written.placeholder(f"x{index}"), tracer)
+        values[node].node.meta.update(node.meta)
+    for index in moving:
+        tangents[inputs[index]] = _Symbol(written.placeholder(f"v{index}"), tracer)
+    if along is not None:
+        values[inputs[along]] = _Symbol(written.placeholder("v"), tracer)
+
+    for node in graph.nodes:
+        if node.op in ("call_function", "get_attr"):
+            values[node] = _Symbol(written.node_copy(node, lambda n: values[n].node), tracer)
+            moved = any(tangents.get(parent) is not None for parent in node.all_input_nodes)
+            if node in followed and moved:
+                tangents[node] = _tangent(node, values, tangents)
+        if node in stands_for:
+            values[stands_for[node]] = tangents[node]
+    return (
+        written,
+        [_node(values.get(node)) if isinstance(node, fx.Node) else None for node in outputs],
+        [_node(tangents.get(node)) if isinstance(node, fx.Node) else None for node in outputs],
+    )
+
+
+def partition(
+    written: fx.Graph,
+    num_directions: int,
+    results: Sequence[fx.Node | None],
+    shapes: Sequence[torch.Size],
+) -> TracedProduct:
+    """Split a graph by what depends on a direction.
+
+    Parameters
+    ----------
+    written : Graph
+        Inputs, then directions.
+    num_directions : int
+        Number of directions.
+    results : sequence of Node or None
+        What the tangent part gives; None is zero.
+    shapes : sequence of torch.Size
+        Shape of each result.
+    """
+    inputs = [node for node in written.nodes if node.op == "placeholder"]
+    directions = inputs[len(inputs) - num_directions :]
+    if all(result is None for result in results):
+        raise NoRuleError("no output depends on the directions")
+    moving = set(directions)
+    for node in written.nodes:
+        if any(parent in moving for parent in node.all_input_nodes):
+            moving.add(node)
+    written.output(list(results))
+    _share_equal_operations(written)
+    written.eliminate_dead_code()
+    (output,) = (node for node in written.nodes if node.op == "output")
+    moving.discard(output)
+
+    used = [n for n in written.nodes if n in moving or n is output]
+    constants = list(
+        dict.fromkeys(
+            parent for node in used for parent in node.all_input_nodes if parent not in moving
+        )
+    )
+
+    tangent, copies = fx.Graph(), {}
+    for index, node in enumerate(constants):
+        copies[node] = tangent.placeholder(f"c{index}")
+    for index, node in enumerate(directions):
+        copies[node] = tangent.placeholder(f"v{index}")
+    for node in used:
+        if node.op in ("call_function", "call_method"):
+            copies[node] = tangent.node_copy(node, copies.__getitem__)
+    tangent.output(map_arg(output.args[0], copies.__getitem__))
+
+    primal, copies = fx.Graph(), {}
+    for node in written.nodes:
+        if node not in moving and node.op != "output":
+            copies[node] = primal.node_copy(node, copies.__getitem__)
+    primal.output([copies[node] for node in constants])
+    primal.eliminate_dead_code()
+    return TracedProduct(
+        fx.GraphModule(written.owning_module or torch.nn.Module(), primal),
+        fx.GraphModule(torch.nn.Module(), tangent),
+        shapes,
+    )
+
+
+def _ancestors(nodes: Iterable[Any]) -> set[fx.Node]:
+    """Nodes that these depend on, and themselves."""
+    found: set[fx.Node] = set()
+    left = [node for node in nodes if isinstance(node, fx.Node)]
+    while left:
+        node = left.pop()
+        if node not in found:
+            found.add(node)
+            left.extend(node.all_input_nodes)
+    return found
+
+
+class _Symbol(fx.Proxy):
+    """A tensor of the graph that is being written, with the shape that it had in the trace."""
+
+    @property
+    def shape(self) -> torch.Size:
+        return self.node.meta["val"].shape
+
+
+def _tangent(node: fx.Node, values: Mapping[fx.Node, Any], tangents: Mapping[fx.Node, Any]) -> Any:
+    if node.target not in RULES:
+        value = node.meta.get("val")
+        if isinstance(value, Tensor) and not value.is_floating_point():
+            return None
+        raise NoRuleError(f"no rule for the tangent of {node.target}")
+    arguments = map_arg(node.args, values.__getitem__)
+    directions = [_direction(argument, tangents) for argument in node.args]
+    return RULES[node.target](values[node], arguments, directions)
+
+
+def _direction(argument: Any, tangents: Mapping[fx.Node, Any]) -> Any:
+    if isinstance(argument, list | tuple):
+        return [_direction(part, tangents) for part in argument]
+    return tangents.get(argument) if isinstance(argument, fx.Node) else None
+
+
+def _node(symbol: Any) -> Any:
+    return symbol.node if isinstance(symbol, fx.Proxy) else symbol
+
+
+VIEWS = {
+    aten.view.default,
+    aten.t.default,
+    aten.transpose.int,
+    aten.permute.default,
+    aten.expand.default,
+    aten.slice.Tensor,
+    aten.select.int,
+    aten.squeeze.default,
+    aten.squeeze.dim,
+    aten.unsqueeze.default,
+    aten.split.Tensor,
+    aten.split_with_sizes.default,
+    aten.unbind.int,
+    aten.alias.default,
+    aten.detach.default,
+    aten.diagonal.default,
+}
+
+
+def _without_mutation(graph: fx.Graph) -> None:
+    """Turn ``x.add_(y)`` into ``x + y``, and let all later uses of x see the sum."""
+    order = {node: i for i, node in enumerate(graph.nodes)}
+    root: dict[fx.Node, fx.Node] = {}
+    for node in list(graph.nodes):
+        parent = node.args[0] if node.args and isinstance(node.args[0], fx.Node) else node
+        viewing = parent if node.target is operator.getitem else node
+        root[node] = root[parent] if viewing.target in VIEWS else node
+        if node.op != "call_function" or not _mutates(node):
+            continue
+        changed = node.args[0]
+        others = [n for n in root if root[n] is root[changed] and n not in (changed, node)]
+        if root[changed].op == "placeholder" or any(
+            order[user] > order[node] for other in others for user in other.users
+        ):
+            raise NoRuleError(f"{node.target} changes a tensor that is still in use")
+        packet = getattr(aten, node.target._schema.name.removeprefix("aten::").removesuffix("_"))
+        overload = node.target._overloadname
+        node.target = getattr(packet, overload)
+        root[node] = node
+        later = order[node]
+        changed.replace_all_uses_with(
+            node, delete_user_cb=lambda user, later=later: order[user] > later
+        )
+
+
+def _mutates(node: fx.Node) -> bool:
+    schema = getattr(node.target, "_schema", None)
+    return schema is not None and schema.is_mutable
+
+
+def _share_equal_operations(graph: fx.Graph) -> None:
+    """Compute once what is computed twice from the same inputs."""
+    seen: dict[Any, fx.Node] = {}
+    for node in list(graph.nodes):
+        if node.op not in ("call_function", "call_method"):
+            continue
+        key = repr((node.op, node.target, node.args, node.kwargs))
+        if key in seen:
+            node.replace_all_uses_with(seen[key])
+            graph.erase_node(node)
+        else:
+            seen[key] = node

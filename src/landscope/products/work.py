@@ -1,0 +1,66 @@
+"""How much work one example is: arithmetic and memory of its pass, counted, not timed."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from landscope.problem import Problem
+
+
+@dataclass(frozen=True)
+class Work:
+    """Work of one example's pass forward.
+
+    Attributes
+    ----------
+    flops : int
+        Floating point operations in matrix products.
+    largest : int
+        Bytes of the largest activation.
+    activations : int
+        Bytes of all activations together.
+    """
+
+    flops: int
+    largest: int
+    activations: int
+
+
+@torch.no_grad()
+def work_per_example(problem: Problem) -> Work:
+    """Count on the first example.
+
+    Examples
+    --------
+    >>> import torch, landscope as ls
+    >>> problem = ls.Problem(torch.nn.Linear(4, 3), (torch.ones(8, 4), torch.arange(8) % 3))
+    >>> work_per_example(problem)
+    Work(flops=24, largest=12, activations=12)
+    """
+    example = next(problem.batches[0].pieces(1))
+    logits = problem.logits_of(example)
+    with FlopCounterMode(display=False) as counter, _NewTensors() as new:
+        logits(*logits.inputs)
+    return Work(counter.get_total_flops(), max(new.sizes, default=1), max(sum(new.sizes), 1))
+
+
+class _NewTensors(TorchDispatchMode):
+    """Sizes of the tensors that operations give, views left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = func(*args, **(kwargs or {}))
+        inputs = {
+            x.untyped_storage().data_ptr() for x in tree_leaves(args) if isinstance(x, Tensor)
+        }
+        for x in tree_leaves(result):
+            if isinstance(x, Tensor) and x.untyped_storage().data_ptr() not in inputs:
+                self.sizes.append(x.numel() * x.element_size())
+        return result
