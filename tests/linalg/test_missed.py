@@ -14,6 +14,7 @@ from .conftest import DiagonalOperator
 from .test_krylov import start
 
 INFINITE = float("inf")
+NONE = torch.zeros(0, dtype=torch.float64)
 
 
 def ritz(krylov):
@@ -35,7 +36,7 @@ def test_share_is_the_christoffel_function_of_one_chain(operator_with):
         polynomials.append(((point - H[j, j]) * polynomials[-1] - below) / H[j + 1, j])
     weights = torch.zeros(1, krylov.basis.size, dtype=torch.float64)
     weights[0, 0] = 1
-    share, _ = Probe(Margins(-INFINITE, point), 0, weights).share(*ritz(krylov))
+    share, _ = Probe(Margins(-INFINITE, point), NONE, weights).share(*ritz(krylov))
     assert share == pytest.approx(1 / sum(float(p) ** 2 for p in polynomials), rel=1e-10)
 
 
@@ -52,7 +53,7 @@ def test_no_eigenvector_holds_more_than_the_bound(operator_with, seed):
     w = krylov.basis.block(krylov.basis.size - 1, krylov.basis.size).clone()
     weights = torch.zeros(1, krylov.basis.size, dtype=torch.float64)
     weights[0, -1] = 1
-    probe = Probe(Margins(-INFINITE, 2.0 - 1e-9), 2, weights)
+    probe = Probe(Margins(-INFINITE, 2.0 - 1e-9), NONE, weights)
     shares = []
     for step in range(16):
         values, rotation, coupling = ritz(krylov)
@@ -82,7 +83,7 @@ def test_share_falls_where_nothing_is_missed(operator_with):
     krylov.add(start(80))
     weights = torch.zeros(2, 1, dtype=torch.float64)
     weights[:, 0] = 1
-    probe, shares = Probe(Margins(-0.5, 1.5), 0, weights), []
+    probe, shares = Probe(Margins(-0.5, 1.5), NONE, weights), []
     for _ in range(12):
         krylov.expand()
         probe.grow(krylov.basis.size)
@@ -99,3 +100,15 @@ def test_copies_are_missed_in_at_most_one_run_of_a_hundred(without_shape_checks)
         eigsh(operator, 4, tol=1e-3, seed=seed).values[3].item() > 1.9 for seed in range(200)
     )
     assert doubles >= 197
+
+
+def test_margins_move_outward_alone():
+    known = torch.tensor([-2.0, 0.0, 1.0, 3.0], dtype=torch.float64)
+    probe = Probe(Margins(-1.0, 0.5), known, torch.eye(2, dtype=torch.float64))
+    assert probe.num_known == 3
+    probe.follow(Margins(-0.5, 2.0))
+    assert probe.margins == Margins(-1.0, 0.5)
+    probe.follow(Margins(-INFINITE, 2.0))
+    assert probe.margins == Margins(-INFINITE, 2.0)
+    assert probe.num_known == 1
+    assert probe.weights.tolist() == [[0.0, 1.0]]

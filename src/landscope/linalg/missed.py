@@ -33,17 +33,31 @@ class Probe:
     ----------
     margins : Margins
         The eigenvalues λ to rule out are those at the margins and beyond.
-    num_beyond : int
-        Number of Ritz values beyond the margins at the start.
+    known : Tensor of shape (j,)
+        The Ritz values at the start.
     weights : Tensor of shape (m, n)
         Coordinates of w in the basis [Q W], one row for each finite margin; they differ after
         a restart.
     """
 
-    def __init__(self, margins: Margins, num_beyond: int, weights: Float64[Tensor, "m n"]):
+    def __init__(
+        self, margins: Margins, known: Float64[Tensor, " j"], weights: Float64[Tensor, "m n"]
+    ):
         self.margins = margins
-        self.num_beyond = num_beyond
+        self.known = known
         self.weights = weights
+
+    @property
+    def num_known(self) -> int:
+        """Number of values beyond the margins at the start."""
+        return int(self.margins.beyond(self.known).sum())
+
+    def follow(self, margins: Margins) -> None:
+        """Move the margins outward with the last wanted value; a carried-over share is kept."""
+        if margins.points and margins.low <= self.margins.low and margins.high >= self.margins.high:
+            kept = [i for i, old in enumerate(self.margins) if math.isfinite(old)]
+            rows = [kept.index(i) for i, new in enumerate(margins) if math.isfinite(new)]
+            self.margins, self.weights = margins, self.weights[rows]
 
     def share(
         self,

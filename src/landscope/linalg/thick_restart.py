@@ -132,8 +132,10 @@ class ThickRestart:
         self, krylov: KrylovSubspace, unconverged: Bool[Tensor, " n"]
     ) -> Float64[Tensor, " w"] | None:
         """Where a missed copy could hide; None where none can, or it is too early to look."""
-        if self.probe is None:
-            found = margins(self.values, self.k, self.which, self.tol * self.largest)
+        found = margins(self.values, self.k, self.which, self.tol * self.largest)
+        if self.probe:
+            self.probe.follow(found)
+        else:
             beyond = found.beyond(self.values)
             if unconverged[beyond].any():
                 return None
@@ -147,17 +149,19 @@ class ThickRestart:
                 return None
             weights = torch.zeros(len(found.points), krylov.basis.size, dtype=torch.float64)
             weights[:, -1] = 1
-            self.probe = Probe(found, int(beyond.sum()), weights)
+            self.probe = Probe(found, self.values, weights)
         beyond = self.probe.margins.beyond(self.values)
         if (beyond & unconverged).any():
             return self._residual_direction(krylov, beyond & unconverged)
+        if int(beyond.sum()) > self.probe.num_known:  # copies came up: look again for more
+            self.probe = None
+            return self._probing_direction(krylov, unconverged)
         rest = self.values[~beyond], self.rotation[:, ~beyond]
         share, direction = self.probe.share(*rest, krylov.coupling @ rest[1])
         if share * self.product.space.dim > RARE_SHARE:
             return direction
-        self.none_missed = int(beyond.sum()) == self.probe.num_beyond
-        self.probe = None
-        return None if self.none_missed else self._probing_direction(krylov, unconverged)
+        self.probe, self.none_missed = None, True
+        return None
 
     def _restart(self, krylov: KrylovSubspace) -> None:
         """Keep the most wanted half of the Ritz vectors, and what of W they couple to."""
@@ -238,7 +242,7 @@ class ThickRestart:
         }
         if self.probe:
             state["margins"] = torch.tensor(self.probe.margins, dtype=torch.float64)
-            state["num_beyond"] = torch.tensor(self.probe.num_beyond)
+            state["known"] = self.probe.known
             state["weights"] = self.probe.weights
         return state
 
@@ -248,7 +252,7 @@ class ThickRestart:
         self.none_missed = bool(state["none_missed"])
         if "margins" in state:
             found = Margins(*state["margins"].tolist())
-            self.probe = Probe(found, int(state["num_beyond"]), state["weights"])
+            self.probe = Probe(found, state["known"], state["weights"])
 
     def _fresh(self) -> Float[Tensor, "D 1"]:
         space = self.product.space
