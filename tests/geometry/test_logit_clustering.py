@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import landscope as ls
+from landscope.products import jacobian_rows
+from landscope.zoo import make_network
 from tests.reference.clustering import Clustering
 from tests.reference.dense import relative_error
 from tests.reference.networks import CASES, dense, dense_reference, without_biases
@@ -153,3 +155,37 @@ def test_one_example_or_one_logit_is_refused():
     single = nn.Linear(5, 1).double()
     with pytest.raises(ValueError, match="logit"):
         ls.logit_clustering(ls.Problem(single, (inputs, inputs[:, :1]), loss="mse"))
+
+
+@pytest.mark.parametrize("name", ["conv", "mlp", "attention", "tied", "lstm"])
+@pytest.mark.parametrize("memory_limit", [1, 20_000])
+def test_a_memory_limit_changes_nothing(name, memory_limit):
+    case, d = CASES[name], dense(name)
+    problem = ls.Problem(case.model(), case.data(), batch_size=4)
+    measured = ls.logit_clustering(problem, memory_limit=memory_limit)
+    check(measured, Clustering(d.per_example_jacobian, d.targets))
+    assert relative_error(measured.centroids, d.per_example_jacobian.mean(0)) < 1e-12
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_float32(name):
+    case, d = CASES[name], dense(name)
+    inputs, targets = case.data()
+    inputs = inputs.float() if inputs.is_floating_point() else inputs
+    measured = ls.logit_clustering(ls.Problem(case.model().float(), (inputs, targets)))
+    brute = Clustering(d.per_example_jacobian, d.targets)
+    for number in ("q_slsc", "q_sl", "q_dl"):
+        assert getattr(measured, number) == pytest.approx(getattr(brute, number)(), abs=1e-5)
+    assert relative_error(measured.norms, brute.norms) < 1e-5
+    assert relative_error(measured.centroids_gram, brute.centroids_gram()) < 1e-5
+
+
+@pytest.mark.parametrize("normalization", ["group", "batch", "none"])
+def test_resnet_20(normalization):
+    with torch.random.fork_rng(devices=[]):
+        network = make_network("resnet20", (3, 8, 8), 3, seed=0, normalization=normalization)
+        network = network.double().eval()
+        inputs = torch.randn(7, 3, 8, 8, dtype=torch.float64)
+    problem = ls.Problem(network, (inputs, torch.arange(7) % 3))
+    J = torch.cat(list(jacobian_rows(problem)))
+    check(ls.logit_clustering(problem), Clustering(J, torch.arange(7) % 3))

@@ -165,7 +165,8 @@ def gram_matrix(
         widths = [_num_columns(part, rank_one) for part in group]
         columns = total.new_empty(N, K, sum(widths), dtype=problem.dtype)
         products = _Products(N)
-        for chunk in J.chunks(group, factor, num_columns=sum(widths)):
+        by_rows = [part for part, width in zip(group, widths, strict=True) if width]
+        for chunk in J.chunks(group, factor, as_rows=by_rows):
             start = 0
             for i, (block, num_columns) in enumerate(zip(chunk.blocks, widths, strict=True)):
                 if num_columns:
@@ -242,7 +243,7 @@ def _rows(
 ) -> Iterator[tuple[Tensor, Float[Tensor, "T K D"]]]:
     """Rows of A, some terms at a time, whole."""
     parts = J.parts()
-    for chunk in J.chunks(parts, factor, J.problem.num_params):
+    for chunk in J.chunks(parts, factor, as_rows=parts):
         rows = factor.new_empty(
             len(chunk.terms), factor.shape[2], J.problem.num_params, dtype=J.problem.dtype
         )
@@ -258,7 +259,7 @@ def _forward(
     N, _, K = factor.shape
     products = vectors.new_zeros(N, K, vectors.shape[1])
     parts = J.parts()
-    for chunk in J.chunks(parts, factor, J.problem.num_params):
+    for chunk in J.chunks(parts, factor, as_rows=parts):
         for part, block in zip(parts, chunk.blocks, strict=True):
             rows = block.rows()
             products[chunk.terms] += rows @ vectors[part.columns].to(rows.dtype)
@@ -272,7 +273,7 @@ def _adjoint(
     by_term = u.unflatten(0, (-1, factor.shape[2]))
     products = u.new_zeros(J.problem.num_params, u.shape[1])
     parts = J.parts()
-    for chunk in J.chunks(parts, factor, J.problem.num_params):
+    for chunk in J.chunks(parts, factor, as_rows=parts):
         weights = by_term[chunk.terms].flatten(0, 1)
         for part, block in zip(parts, chunk.blocks, strict=True):
             rows = block.rows().flatten(0, 1)

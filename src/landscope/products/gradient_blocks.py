@@ -37,7 +37,7 @@ class GradientBlock(Protocol):
         """The same in whichever form Gram and sums cost least."""
 
     def numbers_per_term(self, num_cotangents: int) -> int:
-        """How many numbers a term takes at most, with that many cotangents."""
+        """How many numbers a term takes, condensed, with that many cotangents."""
 
 
 @dataclass(frozen=True)
@@ -137,10 +137,11 @@ class OuterProducts:
         return self if by_places < by_rows else Rows(self.rows(), width=n)
 
     def numbers_per_term(self, num_cotangents: int) -> int:
-        """Inputs, gradients (twice, when they are stacked) and, with several places, rows."""
+        """Its gradients, and either its inputs or, with several places, rows."""
         _, q, n, i = self.inputs.shape
         o = self.gradients.shape[3]
-        return q * (n * i + num_cotangents * (2 * o * i + (o * n if i > 1 else 0)))
+        rows = num_cotangents * o * n if i > 1 else 0
+        return q * (num_cotangents * o * i + max(n * i, rows))
 
 
 @dataclass(frozen=True)
@@ -194,5 +195,5 @@ class Lookups:
         return self
 
     def numbers_per_term(self, num_cotangents: int) -> int:
-        """Tokens and gradients, twice when they are stacked."""
-        return self.tokens.shape[1] + 2 * num_cotangents * self.gradients[0, 0].numel()
+        """Tokens and gradients."""
+        return self.tokens.shape[1] + num_cotangents * self.gradients[0, 0].numel()

@@ -14,14 +14,17 @@ from torch import Tensor
 from landscope.problem import Batch, Problem
 from landscope.products.example_chunks import example_chunks
 from landscope.products.gradient_blocks import GradientBlock, OuterProducts, Rows
-from landscope.products.jacobian_rows import CHUNK_BYTES, rows_of
+from landscope.products.jacobian_rows import rows_of
 from landscope.products.layer_calls import LayerCall, output_gradients, record_calls
-from landscope.products.layer_gradients import LayerGradients, gradients_of
+from landscope.products.layer_gradients import EmbeddingGradients, LayerGradients, gradients_of
 
 CHECKED_EXAMPLES = 20
 """Examples on which every layer is compared with explicit gradients before its first use."""
 
-LAYER_BYTES = 128 * 2**20
+CHECK_BYTES = 96 * 2**20
+"""What their explicit rows may take: fewer examples of a large network, at least two."""
+
+LAYER_BYTES = 192 * 2**20
 """What the blocks of one chunk may take: beyond, they leave the cache and gain nothing."""
 
 LARGEST_CHUNK = 1024
@@ -118,6 +121,7 @@ class LayerwiseJacobian:
         self._places = {name: at.long() for name, at in problem.unflatten(index).items()}
         self.layers = _layers_of(problem, set(self._places))
         self._footprints: dict[str, GradientBlock] = {}
+        self._outputs_per_example = 0
         self._probe()
         if self_check:
             self._compare_with_explicit()
@@ -152,7 +156,7 @@ class LayerwiseJacobian:
         self,
         parts: Sequence[Part],
         factor: Float[Tensor, "N C K"] | None = None,
-        num_columns: int = 0,
+        as_rows: Sequence[Part] = (),
         order: Int64[Tensor, " n"] | None = None,
     ) -> Iterator[Chunk]:
         """The gradients of all terms for these parts, some examples at a time.
@@ -165,14 +169,13 @@ class LayerwiseJacobian:
             Of `parts`; backward passes go down no further than their layers.
         factor : Tensor, shape (N, C, K), optional
             S^μ of each term: rows of (S^μ)ᵀJ^μ instead of J^μ.
-        num_columns : int
-            Columns of which rows will be asked for: room that a chunk must leave.
+        as_rows : sequence of Part
+            Parts of which rows will be asked for: a chunk leaves room for them.
         order : Tensor, shape (n,), optional
             Examples in the order in which they are to be visited.
         """
         K = self.problem.num_classes if factor is None else factor.shape[2]
-        num_bytes = self._bytes_per_example(parts, K)
-        num_bytes += K * num_columns * self.problem.dtype.itemsize
+        num_bytes = self._bytes_per_example(parts, K, as_rows)
         size = min(LARGEST_CHUNK, max(1, LAYER_BYTES // num_bytes))
         for batch, terms in example_chunks(self.problem, size, order):
             S = None if factor is None else factor[terms.to(factor.device)]
@@ -253,18 +256,21 @@ class LayerwiseJacobian:
         block = self._footprints[source.name]
         return isinstance(block, OuterProducts) and block.inputs.shape[1::2] == (1, 1)
 
-    def _bytes_per_example(self, parts: Sequence[Part], num_cotangents: int) -> int:
-        """What blocks and activations of one example take, at most."""
-        sources = {id(part.source): part.source for part in parts}.values()
+    def _bytes_per_example(
+        self, parts: Sequence[Part], num_cotangents: int, as_rows: Sequence[Part]
+    ) -> int:
+        """What the condensed blocks of one example take, and the graph of its forward pass."""
         numbers = 0
-        for source in sources:
+        for source in {id(part.source): part.source for part in parts}.values():
             if isinstance(source, LayerGradients):
                 numbers += self._footprints[source.name].numbers_per_term(num_cotangents)
             else:
                 numbers += self._columns(source).numel() * self.problem.num_classes
+        for part in as_rows:
+            if part.rank_one or isinstance(part.source, EmbeddingGradients):
+                numbers += num_cotangents * part.num_columns
         numbers *= max(batch.rows_per_example for batch in self.problem.batches)
-        activations = sum(block.numbers_per_term(2) for block in self._footprints.values())
-        return (numbers + 2 * activations) * self.problem.dtype.itemsize
+        return (numbers + 4 * self._outputs_per_example) * self.problem.dtype.itemsize
 
     def _probe(self) -> None:
         """Keep the layers that are called once, with the examples along the first dimension.
@@ -281,25 +287,26 @@ class LayerwiseJacobian:
             self.layers = [
                 layer for layer in self.layers if _by_example(calls[layer.name], batch.num_rows)
             ]
-        kept = []
-        for layer in self.layers:
-            call = calls[layer.name][0]
+        if not self.layers:
+            return
+        recorded = [calls[layer.name][0] for layer in self.layers]
+        # Two cotangents: vmap of some modules knows one or many, but not vmap in vmap.
+        gradients = output_gradients(z, recorded, iter([torch.ones_like(z)] * 2))
+        for layer, call, found in zip(self.layers, recorded, gradients, strict=True):
+            self._outputs_per_example += found[0].numel() // batch.num_rows
+            same_each = found * batch.rows_per_example
+            inputs, g = _by_term(call, same_each, batch, layer.features_last)
             try:
-                # Two cotangents: vmap of some modules knows one or many, but not vmap in vmap.
-                (gradients,) = output_gradients(z, [call], iter([torch.ones_like(z)] * 2))
-                same_each = gradients * batch.rows_per_example
-                inputs, g = _by_term(call, same_each, batch, layer.features_last)
                 self._footprints[layer.name] = layer.block(inputs, g, call.state)
-            except (RuntimeError, TypeError, ValueError):
-                continue  # no backward pass, or no product of the module alone
-            kept.append(layer)
-        self.layers = kept
+            except (RuntimeError, TypeError, ValueError):  # no product of the module alone
+                continue
+        self.layers = [layer for layer in self.layers if layer.name in self._footprints]
 
     def _compare_with_explicit(self) -> None:
         """Leave to explicit rows each layer that misses them on the first examples."""
         per_example = max(batch.rows_per_example for batch in self.problem.batches)
         shape = per_example, self.problem.num_classes, self.problem.num_params
-        fitting = CHUNK_BYTES // (math.prod(shape) * self.problem.dtype.itemsize)
+        fitting = CHECK_BYTES // (math.prod(shape) * self.problem.dtype.itemsize)
         batch, _ = next(example_chunks(self.problem, max(2, min(fitting, CHECKED_EXAMPLES))))
         if not self.layers:
             return
