@@ -117,7 +117,7 @@ class _Accumulated:
         """Inner products of the class sums of these parts, and their sum over classes."""
         for part, total in zip(parts, totals, strict=True):
             for gram, class_sums in zip(self.grams, total, strict=True):
-                add_outer_product(gram, class_sums.flatten(0, 1))
+                add_outer_product(gram, class_sums.flatten(0, 1).to(self.dtype))
             self.sums[:, part.columns] = total[1].sum(0)
 
     def result(self) -> ClassSums:

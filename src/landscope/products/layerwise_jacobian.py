@@ -27,7 +27,7 @@ CHECK_BYTES = 96 * 2**20
 LAYER_BYTES = 192 * 2**20
 """What the blocks of one chunk may take: beyond, they leave the cache and gain nothing."""
 
-LARGEST_CHUNK = 1024
+LARGEST_CHUNK = 4096
 """Most examples in a chunk: more gain nothing."""
 
 
