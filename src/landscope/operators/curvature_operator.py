@@ -57,6 +57,11 @@ class CurvatureOperator(LinearOperator):
         """Product with a block of vectors, at once."""
         return self.problem.mean_over_terms(self._sum.block_products(V), self._sum.batch_of_piece)
 
+    @property
+    def method(self) -> ProductMethod:
+        """How products are computed at present; what was asked for before the first one."""
+        return self._sum.method
+
     def explain(self) -> Explanation:
         """How products are computed, why so, and what they cost; times one product.
 

@@ -116,7 +116,7 @@ class BatchSum:
         self._derivative = derivative
         self._memory_limit = memory_limit
         self._self_check = self_check
-        self._method = self._asked
+        self.method = self._asked
         self._reason = "as asked for"
         self._num_products = 0
         self._side_by_side: bool | None = None
@@ -166,7 +166,7 @@ class BatchSum:
         kept = [piece.kept for piece in self._pieces if isinstance(piece, TracedPiece)]
         present = [constants for constants in kept if constants is not None]
         return Explanation(
-            self._method,
+            self.method,
             self._reason,
             cost,
             bytes_of(tensor for constants in present for tensor in constants),
@@ -234,19 +234,19 @@ class BatchSum:
     def _settle(self) -> None:
         """Take the way for many products: graphs, or where there can be none, a kept one."""
         self._settled = True
-        before = self._pieces, self._method, self._reason
+        before = self._pieces, self.method, self._reason
         try:
             self._use_traced(ProductMethod.LINEARIZED)
         except UNTRACEABLE as refusal:
-            self._pieces, self._method, self._reason = before
+            self._pieces, self.method, self._reason = before
             self._keep_graphs_if_faster(f"the model cannot be traced ({_first_line(refusal)})")
             return
         if self._self_check and self._error() > self._tolerance:
-            self._pieces, self._method, self._reason = before
+            self._pieces, self.method, self._reason = before
             self._keep_graphs_if_faster("the traced product is wrong")
 
     def _use_plain(self, method: ProductMethod, reason: str) -> None:
-        self._method, self._reason = method, reason
+        self.method, self._reason = method, reason
         ways: dict[ProductMethod, Callable[[BatchDerivative], Product]] = {
             ProductMethod.FORWARD_OVER_REVERSE: lambda d: d.forward_mode(),
             ProductMethod.DOUBLE_BACKWARD: lambda d: d.reverse_mode(),
@@ -280,7 +280,7 @@ class BatchSum:
                 else:
                     constants = None
             pieces.append(TracedPiece(derivative, traced, constants))
-        self._pieces, self._method = pieces, method
+        self._pieces, self.method = pieces, method
         self._reason = "as asked for" if self._asked is method else "it pays for many products"
 
     def _graph(
@@ -300,7 +300,7 @@ class BatchSum:
         self._reason = why
         activations = COPIES * self._work.activations
         rows = sum(batch.num_rows for batch in self._problem.batches)
-        if activations * rows > self._limit or self._method is ProductMethod.FINITE_DIFFERENCE:
+        if activations * rows > self._limit or self.method is ProductMethod.FINITE_DIFFERENCE:
             return
         v = self._random_vector(seed=0)
         kept = PlainPiece(self._derivatives[0].cached_graph())
@@ -321,7 +321,7 @@ class BatchSum:
     # --- self-check -------------------------------------------------------------------------------
 
     def _compare_with_reference(self) -> None:
-        if self._method in (ProductMethod.DOUBLE_BACKWARD, ProductMethod.FINITE_DIFFERENCE):
+        if self.method in (ProductMethod.DOUBLE_BACKWARD, ProductMethod.FINITE_DIFFERENCE):
             return
         try:
             error = self._error()
@@ -340,7 +340,7 @@ class BatchSum:
         return float((self._pieces[0].product(v).double() - reference).norm()) / max(size, 1e-300)
 
     def _check_symmetry(self) -> None:
-        if self._method is ProductMethod.FINITE_DIFFERENCE:
+        if self.method is ProductMethod.FINITE_DIFFERENCE:
             return
         u, v = (self._random_vector(seed) for seed in (0, 1))
         asymmetry = self._derivatives[0].asymmetry(self._pieces[0].product, u, v)

@@ -297,7 +297,7 @@ def max_pool(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
 
 def at_maxima(x: Tensor, index: Tensor) -> Tensor:
     """The entries of images (N, C, H, W) at places that are counted along H and W together."""
-    if x.is_contiguous(memory_format=torch.channels_last):
+    if x.stride(-3) == 1:  # channels last
         places, picked = x.movedim(1, -1).flatten(1, 2), index.movedim(1, -1)
         return places.gather(1, picked.flatten(1, 2)).reshape(picked.shape).movedim(-1, 1)
     return x.flatten(-2).gather(-1, index.flatten(-2)).reshape(index.shape)
@@ -474,7 +474,20 @@ def _normalized_tangent(d: Any, unit: Any, rstd: Any, dims: Sequence[int] | None
     if dims is None:
         return rstd * d
     centred = d - d.mean(dims, keepdim=True)
-    return rstd * (centred - unit * (unit * d).mean(dims, keepdim=True))
+    return torch.addcmul(centred, unit, _mean_product(unit, d, dims), value=-1) * rstd
+
+
+def _mean_product(x: Any, y: Any, dims: Sequence[int]) -> Any:
+    return x.tracer.create_proxy("call_function", mean_product, (x, y, list(dims)), {})
+
+
+def mean_product(x: Tensor, y: Tensor, dims: Sequence[int]) -> Tensor:
+    """Mean of x y over some dimensions: in one pass where they are the last ones."""
+    if 0 in dims:
+        return (x * y).mean(dims, keepdim=True)
+    flat = x.flatten(dims[0])
+    mean = torch.linalg.vecdot(flat, y.expand_as(x).flatten(dims[0])) / flat.shape[-1]
+    return mean[(..., *(None,) * len(dims))]
 
 
 def _normalization(
@@ -510,13 +523,11 @@ def _normalization_backward(
     across = None
     if d is not None and dims is not None:
         # The factor rstd moves by −rstd² mean(x̂ ẋ); x̂ and its inner product with h move too.
-        shrink = rstd * (unit * d).mean(dims, keepdim=True)
+        shrink = rstd * _mean_product(unit, d, dims)
         input_gradient = _normalized_tangent(h, unit, rstd, dims)
-        inner = (unit * h).mean(dims, keepdim=True)
-        across = -(
-            input_gradient * shrink
-            + rstd * (dunit * inner + unit * (dunit * h).mean(dims, keepdim=True))
-        )
+        across = input_gradient * -shrink
+        across = torch.addcmul(across, dunit, rstd * _mean_product(unit, h, dims), value=-1)
+        across = torch.addcmul(across, unit, rstd * _mean_product(dunit, h, dims), value=-1)
     over = list(affine_dims)
     dgamma_gradient = total(
         product(lambda dg: (dg * unit).sum(over), dg), product(lambda du: (g * du).sum(over), dunit)
