@@ -15,7 +15,7 @@ _CONTEXT.set_forkserver_preload(["benchmarks.peers"])
 
 
 def measured(function: Callable, *arguments: object, timeout: float = 3600) -> dict:
-    """``{"peak_bytes": ..., "returned": ...}`` of a call in a new process, or ``{"error": ...}``."""
+    """Call it in a new process: ``{"peak_bytes": …, "returned": …}``, or ``{"error": …}``."""
     ours, theirs = _CONTEXT.Pipe()
     threads = torch.get_num_threads()
     process = _CONTEXT.Process(target=_run, args=(theirs, threads, function, arguments))

@@ -14,7 +14,7 @@ from landscope.zoo import DataNotFoundError, load_dataset, make_network
 
 
 class TokenCrossEntropy(nn.CrossEntropyLoss):
-    """Cross-entropy of logits with any leading shape, for the peers that hand them on as they are."""
+    """Cross-entropy of logits with any leading shape, which peers hand on as they are."""
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         return super().forward(logits.flatten(0, -2), targets.flatten())
@@ -28,6 +28,8 @@ class Workload:
     model: nn.Module
     batches: list[tuple[Tensor, Tensor]]
     criterion: nn.Module
+    choose_attention: bool = False
+    """Whether peers are told to use the attention backend that has two derivatives."""
 
     @property
     def num_params(self) -> int:
@@ -203,4 +205,4 @@ def _texts(
     tokens = torch.randint(0, vocabulary, (num_sequences, length + 1), generator=generator)
     x, y = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
     batches = list(zip(x.chunk(num_batches), y.chunk(num_batches), strict=True))
-    return Workload(name, model, batches, TokenCrossEntropy())
+    return Workload(name, model, batches, TokenCrossEntropy(), choose_attention=True)

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import landscope as ls
-from benchmarks.networks import GPT, Workload
+from benchmarks.networks import Workload
 
 Product = Callable[[Tensor], Tensor | tuple[Tensor, ...]]
 
@@ -125,13 +125,12 @@ GAUSS_NEWTONS: dict[str, Callable] = {
 
 def two_derivatives(workload: Workload):
     """The attention backend that peers need to be told of; Landscope finds it by itself."""
-    attends = isinstance(workload.model, GPT)
-    return sdpa_kernel(SDPBackend.MATH) if attends else nullcontext()
+    return sdpa_kernel(SDPBackend.MATH) if workload.choose_attention else nullcontext()
 
 
 def product(name: str, operator, workload: Workload) -> Product:
     """v ↦ operator @ v, as a user of it would call it."""
-    if name.startswith(LANDSCOPE) or not isinstance(workload.model, GPT):
+    if name.startswith(LANDSCOPE) or not workload.choose_attention:
         return lambda v: operator @ v
 
     def run(v: Tensor):

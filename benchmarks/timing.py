@@ -14,6 +14,9 @@ SHORTEST = 0.03
 """Seconds: anything shorter is repeated within a round."""
 
 
+Device = str | torch.device
+
+
 @dataclass(frozen=True)
 class Times:
     """Seconds of one call over the rounds that count."""
@@ -28,9 +31,7 @@ class Times:
         return asdict(self)
 
 
-def seconds(
-    run: Callable[[], object], device: str | torch.device = "cpu", repeats: int = 1
-) -> float:
+def seconds(run: Callable[[], object], device: Device = "cpu", repeats: int = 1) -> float:
     """Wall-clock time of one call."""
     _synchronize(device)
     started = time.perf_counter()
@@ -43,7 +44,7 @@ def seconds(
 def interleaved(
     competitors: dict[str, Callable[[], object]],
     rounds: int = ROUNDS,
-    device: str | torch.device = "cpu",
+    device: Device = "cpu",
     warm_up: bool = True,
 ) -> dict[str, Times]:
     """Time competitors in turn, the order rotated from round to round.
@@ -86,7 +87,7 @@ def _times(taken: list[float], discarded: int) -> Times:
 class _Yardstick:
     """A fixed matrix product: how fast the machine is just now."""
 
-    def __init__(self, device: str | torch.device) -> None:
+    def __init__(self, device: Device) -> None:
         size = 512 if torch.device(device).type == "cpu" else 4096
         self._matrix = torch.ones(size, size, device=device)
         self._device = device
@@ -98,6 +99,6 @@ class _Yardstick:
         )
 
 
-def _synchronize(device: str | torch.device) -> None:
+def _synchronize(device: Device) -> None:
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize()
