@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= runs/demo
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow lint bench bench-quick clean
 
 demo: .venv/installed
 	$(BIN)/landscope demo --out $(OUT)
@@ -20,6 +20,12 @@ lint: .venv/installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+bench: .venv/installed-bench
+	$(BIN)/python -W ignore -m benchmarks.run
+
+bench-quick: .venv/installed-bench
+	$(BIN)/python -W ignore -m benchmarks.run --quick
+
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
@@ -29,6 +35,10 @@ lint: .venv/installed-test
 
 .venv/installed-test: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@ .venv/installed
+
+.venv/installed-bench: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	touch $@ .venv/installed
 
 clean:

@@ -158,13 +158,13 @@ def trained_cnn(num_examples: int, num_batches: int, steps: int = 300) -> Worklo
     return Workload(f"SmallCNN on {data.title}", model, batches, TokenCrossEntropy())
 
 
-def tiny_cnn(num_examples: int, steps: int = 300) -> Workload:
-    """SmallCNN of half the width on 8 × 8 digits after some steps: all its spectrum can be had."""
+def tiny_cnn(num_examples: int, width: float, steps: int = 300) -> Workload:
+    """A narrow SmallCNN on 8 × 8 digits after some steps: all its spectrum can be had."""
     data = load_dataset("digits")
-    model = make_network("small_cnn", data.input_shape, width=0.5)
+    model = make_network("small_cnn", data.input_shape, width=width)
     _train(model, *data.train, steps)
     batch = data.train_inputs[:num_examples], data.train_targets[:num_examples]
-    return Workload("SmallCNN of half the width on digits", model, [batch], TokenCrossEntropy())
+    return Workload(f"SmallCNN of width {width:g} on digits", model, [batch], TokenCrossEntropy())
 
 
 def _train(model: nn.Module, inputs: Tensor, targets: Tensor, steps: int) -> None:

@@ -56,7 +56,7 @@ def padded_tokens() -> Workload:
     y[:, 6:], y2[:, 2:], y2[0, 1] = -100, -100, -100
     model = _PositionsOnly()
     return Workload(
-        "12 and 3 valid tokens in two padded batches",
+        "12 and 3 valid tokens in padded batches",
         model,
         [(x, y), (x2, y2)],
         TokenCrossEntropy(),
