@@ -4,8 +4,6 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from landscope.operators.gauss_newton import GaussNewton
-from landscope.problem import Batch
-from landscope.products import GaussNewtonVector
 
 
 class EmpiricalFisher(GaussNewton):
@@ -36,9 +34,7 @@ class EmpiricalFisher(GaussNewton):
     EmpiricalFisher(6 × 6, symmetric, psd)
     """
 
-    def derivative(self, batch: Batch) -> GaussNewtonVector:
-        """Jᵀ (r rᵀ) J of the batch."""
-        return GaussNewtonVector(self.problem, batch, "empirical_fisher", self.logit_map)
+    kind = "empirical_fisher"
 
     def logit_map(
         self,

@@ -5,7 +5,9 @@ from torch import Tensor
 
 from landscope.operators.curvature_operator import CurvatureOperator
 from landscope.problem import Batch
-from landscope.products import GaussNewtonVector
+from landscope.problem.linear_head import large_head
+from landscope.products import GaussNewtonVector, LargeOutputVector
+from landscope.products.batch_derivative import BatchDerivative
 
 
 class GaussNewton(CurvatureOperator):
@@ -40,9 +42,14 @@ class GaussNewton(CurvatureOperator):
 
     psd = True
 
-    def derivative(self, batch: Batch) -> GaussNewtonVector:
+    kind = "gauss_newton"
+
+    def derivative(self, batch: Batch) -> BatchDerivative:
         """Jᵀ M J of the batch."""
-        return GaussNewtonVector(self.problem, batch, "gauss_newton", self.logit_map)
+        head = large_head(self.problem)
+        if head is not None:
+            return LargeOutputVector(self.problem, batch, self.kind, self.logit_map, head)
+        return GaussNewtonVector(self.problem, batch, self.kind, self.logit_map)
 
     def logit_map(
         self,

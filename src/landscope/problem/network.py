@@ -86,6 +86,38 @@ class FunctionNetwork:
             return self._forward(model, batch)
 
 
+class OtherHead:
+    """A network whose last layer computes something else.
+
+    Parameters
+    ----------
+    network : Network
+        The whole.
+    head : nn.Linear
+        Its last layer.
+    function : callable
+        What is computed from the features instead.
+    """
+
+    def __init__(
+        self, network: Network, head: nn.Linear, function: Callable[[Tensor], Tensor]
+    ) -> None:
+        self._network, self._head, self._function = network, head, function
+
+    @property
+    def module(self) -> nn.Module | None:
+        """The module behind it."""
+        return self._network.module
+
+    def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
+        """What takes the place of the logits, and targets of the batch."""
+        vars(self._head)["forward"] = self._function
+        try:
+            return self._network(state, batch)
+        finally:
+            del vars(self._head)["forward"]
+
+
 class _Call(nn.Module):
     """The user's forward function with the model as its submodule, so that its state can be set."""
 

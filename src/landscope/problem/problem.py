@@ -16,7 +16,13 @@ from landscope.problem.batch_logits import BatchLogits
 from landscope.problem.data import as_batches
 from landscope.problem.forward import Forward, default_forward, unwrapped
 from landscope.problem.losses import CrossEntropy, Loss, MeanSquaredError, normalizer, resolve_loss
-from landscope.problem.network import FunctionNetwork, ModuleNetwork, Network, floating_to
+from landscope.problem.network import (
+    FunctionNetwork,
+    ModuleNetwork,
+    Network,
+    OtherHead,
+    floating_to,
+)
 from landscope.problem.parameters import Layout, Selection, select_parameters
 from landscope.problem.terms import flatten_logits
 
@@ -177,6 +183,23 @@ class Problem:
         """The measured module, a copy whose own weights have no part; None for a function."""
         return self._network.module
 
+    def state(self) -> dict[str, Tensor]:
+        """All parameters and buffers of the model at this point, by name."""
+        return self._layout.unflatten(self._vector) | self._fixed
+
+    def with_head(self, head: nn.Linear, function: Callable[[Tensor], Tensor]) -> "Problem":
+        """The same with a function of the features that the last layer takes, in its place."""
+        other = copy.copy(self)
+        other._network = OtherHead(self._network, head, function)
+        other.graphs = {}
+        return other
+
+    def without_head(self, head: nn.Linear) -> "Problem":
+        """The same with the features that the last layer takes in place of the logits."""
+        body = self.with_head(head, lambda features: features)
+        body.num_classes = head.in_features
+        return body
+
     def parameters_vector(self) -> Float[Tensor, " D"]:
         """The point of weight space, as one flat vector (a copy)."""
         return self._vector.clone()
@@ -262,7 +285,7 @@ class Problem:
         """The same function of named parameters; those not given stay at the problem's point."""
         checks.check_surroundings()
         data = self._on_device(data)
-        state = self._layout.unflatten(self._vector) | self._fixed
+        state = self.state()
         return lambda named: flatten_logits(*self._network(state | dict(named), data))[0]
 
     def batch_logits(self, batch: Batch) -> Callable[[Tensor], Float[Tensor, "T C"]]:
@@ -317,7 +340,7 @@ class Problem:
 
     def _read(self, batches: list[Any]) -> Iterator[Batch]:
         """Run the model once over the data, refusing what cannot be measured."""
-        state = self._layout.unflatten(self._vector) | self._fixed
+        state = self.state()
         for index, data in enumerate(batches):
             checks.check_batch_data(data, index)
             with torch.no_grad():

@@ -5,6 +5,7 @@ from landscope.products.gauss_newton_vector import GaussNewtonVector
 from landscope.products.hessian_vector import HessianVector
 from landscope.products.jacobian_rows import jacobian_rows
 from landscope.products.jacobian_vector import JacobianAdjoint, JacobianForward
+from landscope.products.large_output_vector import LargeOutputVector
 from landscope.products.layerwise_jacobian import LayerwiseJacobian
 from landscope.products.method import ProductMethod
 
@@ -15,6 +16,7 @@ __all__ = [
     "HessianVector",
     "JacobianAdjoint",
     "JacobianForward",
+    "LargeOutputVector",
     "LayerwiseJacobian",
     "ProductMethod",
     "WrongDerivativeError",

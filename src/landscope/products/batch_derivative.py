@@ -76,6 +76,15 @@ class BatchDerivative(ABC):
         extra = tuple((tuple(x.shape), x.dtype) for x in self.extra_inputs())
         return (self.kind, type(self).__name__, self.problem.logits_of(self.batch).signature, extra)
 
+    @property
+    def parts(self) -> list["BatchDerivative"]:
+        """The derivatives that have a graph; by default this one."""
+        return [self]
+
+    def assembled(self, products: list[Product]) -> Product:
+        """The product from those of the parts."""
+        return products[0]
+
     def asymmetry(self, product: Product, u: Tensor, v: Tensor) -> float:
         """Relative distance from the symmetry that the true derivative has; 0 for no symmetry."""
         return 0.0

@@ -121,6 +121,7 @@ class BatchSum:
         self._num_products = 0
         self._side_by_side: bool | None = None
         self._pieces: Sequence[Piece] = ()
+        self._traced: Sequence[TracedPiece] = ()
 
     def products(self, v: Float[Tensor, " n"]) -> Iterator[Float[Tensor, " m"]]:
         """A v of each piece."""
@@ -163,14 +164,13 @@ class BatchSum:
         """
         product()
         cost = seconds(product) / seconds(self._problem.gradient)
-        kept = [piece.kept for piece in self._pieces if isinstance(piece, TracedPiece)]
-        present = [constants for constants in kept if constants is not None]
+        present = [piece.kept for piece in self._traced if piece.kept is not None]
         return Explanation(
             self.method,
             self._reason,
             cost,
             bytes_of(tensor for constants in present for tensor in constants),
-            len(self._pieces),
+            len(self._traced or self._pieces),
             len(present),
             bool(self._side_by_side),
         )
@@ -265,22 +265,32 @@ class BatchSum:
 
     def _use_traced(self, method: ProductMethod) -> None:
         """Graphs for all pieces; what they keep, as long as the memory limit lets it."""
-        pieces: list[TracedPiece] = []
+        pieces: list[Piece] = []
+        traced: list[TracedPiece] = []
         used = largest = 0
         for derivative in self._derivatives:
-            inputs = derivative.inputs()
-            traced = self._graph(derivative, inputs, method)
-            constants = None
-            if method is not ProductMethod.RECOMPUTED and used + 3 * largest < self._limit:
-                constants = traced.constants(inputs)
-                size = bytes_of(constants)
-                largest = max(largest, size)
-                if used + 3 * largest < self._limit:
-                    used += size
-                else:
-                    constants = None
-            pieces.append(TracedPiece(derivative, traced, constants))
-        self._pieces, self.method = pieces, method
+            parts = []
+            for part in derivative.parts:
+                inputs = part.inputs()
+                graph = self._graph(part, inputs, method)
+                piece = TracedPiece(part, graph)
+                # What is not kept, and the arithmetic itself, need room for three more.
+                if method is not ProductMethod.RECOMPUTED and used + 3 * largest < self._limit:
+                    constants = graph.constants(inputs)
+                    size = bytes_of(constants)
+                    largest = max(largest, size)
+                    if used + 3 * largest < self._limit:
+                        piece.kept = constants
+                        used += size
+                parts.append(piece)
+            traced += parts
+            alone = len(parts) == 1
+            pieces.append(
+                parts[0]
+                if alone
+                else PlainPiece(derivative.assembled([part.product for part in parts]))
+            )
+        self._pieces, self._traced, self.method = pieces, traced, method
         self._reason = "as asked for" if self._asked is method else "it pays for many products"
 
     def _graph(

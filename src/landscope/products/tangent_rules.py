@@ -484,7 +484,7 @@ def _mean_product(x: Any, y: Any, dims: Sequence[int]) -> Any:
 def mean_product(x: Tensor, y: Tensor, dims: Sequence[int]) -> Tensor:
     """Mean of x y over some dimensions: in one pass where they are the last ones."""
     if 0 in dims:
-        return (x * y).mean(dims, keepdim=True)
+        return (x * y).mean(list(dims), keepdim=True)
     flat = x.flatten(dims[0])
     mean = torch.linalg.vecdot(flat, y.expand_as(x).flatten(dims[0])) / flat.shape[-1]
     return mean[(..., *(None,) * len(dims))]

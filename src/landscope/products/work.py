@@ -9,6 +9,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from landscope.problem import Problem
+from landscope.problem.linear_head import large_head
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,14 @@ def work_per_example(problem: Problem) -> Work:
     Work(flops=24, largest=12, activations=12)
     """
     example = next(problem.batches[0].pieces(1))
-    logits = problem.logits_of(example)
+    head = large_head(problem)
+    logits = (problem.without_head(head.layer) if head else problem).logits_of(example)
     with FlopCounterMode(display=False) as counter, _NewTensors() as new:
         logits(*logits.inputs)
-    return Work(counter.get_total_flops(), max(new.sizes, default=1), max(sum(new.sizes), 1))
+    flops = counter.get_total_flops()
+    if head:
+        flops += 2 * example.rows_per_example * head.layer.weight.numel()
+    return Work(flops, max(new.sizes, default=1), max(sum(new.sizes), 1))
 
 
 class _NewTensors(TorchDispatchMode):
