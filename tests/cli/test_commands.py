@@ -97,12 +97,17 @@ def test_measure_measures_a_checkpoint_of_a_run(trained, tmp_path):
     }
     point.write_text(json.dumps(config))
     out = tmp_path / "measured"
-    result = run("measure", point, "--out", out, *QUICK)
+    result = run(
+        *("measure", point, "--out", out, *QUICK),
+        *("--products", "double_backward", "--memory-limit", "1GiB"),
+    )
     assert result.exit_code == 0, result.output
     here, there = Run.open(out).snapshot(0), Run.open(trained[0]).snapshot(3)
     assert float(here["loss"]) == pytest.approx(float(there["loss"]), rel=1e-5)
     eigenvalues = there["hessian_eigenvalues"].values
     assert here["hessian_eigenvalues"].values == pytest.approx(eigenvalues, rel=1e-3)
+    assert here.attrs["hessian_products"] == "double_backward"
+    assert here.attrs["memory_limit"] == 2**30
     assert (out / "report.html").read_text() == "steps [0], seed 0"
     assert (out / "summary.json").exists()
     assert here["loss"].attrs["long_name"] in result.stdout
@@ -114,6 +119,7 @@ def test_measure_measures_a_checkpoint_of_a_run(trained, tmp_path):
         (["show", "nowhere"], "nowhere is no run folder"),
         (["report", "nowhere"], "nowhere is no run folder"),
         (["train", "--steps", "-3"], "steps=-3"),
+        (["train", "--memory-limit", "lots"], "memory_limit='lots'"),
         (["train", "--data", "imagenet"], "'imagenet' is not known; accepted are"),
         (["measure", "nothing"], "'nothing' is neither"),
     ],
@@ -139,6 +145,7 @@ def test_debug_shows_where(tmp_path):
         (["train", "--classes", "a,b"], "integers separated by commas"),
         (["train", "--steps", "many"], "--steps"),
         (["train", "--optimizer", "magic"], "--optimizer"),
+        (["train", "--products", "magic"], "--products"),
         (["measure"], "TARGET"),
     ],
 )
@@ -158,7 +165,8 @@ def test_help_gives_an_example(command):
 def test_train_has_an_option_for_each_field_with_its_description():
     text = " ".join(run("train", "--help").stdout.replace("│", " ").split())
     fields = {**TrainConfig.model_fields, **MeasureConfig.model_fields}
-    for name in fields.keys() - {"measure", "num_steps"}:
+    assert "--products " in text
+    for name in fields.keys() - {"measure", "num_steps", "method"}:
         assert f"--{name.replace('_', '-')} " in text
     for name in fields.keys() - {"measure", "seed", "device", "data_root"}:
         assert " ".join(fields[name].description.split()[:4]) in text

@@ -31,6 +31,27 @@ def test_a_stick_is_as_high_as_one_eigenvalue_lifts_the_density(trajectory):
     assert tops.y[0] == pytest.approx(np.interp(values[0], grid, density), rel=0.01)
 
 
+def test_single_eigenvalues_are_sticks_and_no_part_of_the_curve(snapshot):
+    outliers = snapshot["hessian_eigenvalues"].values[:9]
+    alone = float(outliers.min()) / 2
+    grid, width = snapshot["hessian_density_grid"].values, float(snapshot["hessian_density_width"])
+    height = 1 / (float(snapshot["num_params"]) * width * np.sqrt(2 * np.pi))
+    bump = height * np.exp(-0.5 * ((grid - alone) / width) ** 2)
+    lifted = snapshot.assign(
+        hessian_density=snapshot["hessian_density"] + bump,
+        hessian_single_eigenvalues=("hessian_single", [alone]),
+    )
+
+    def drawn(dataset, name):
+        return next(trace for trace in spectrum.interactive(dataset).data if trace.name == name)
+
+    before, after = (drawn(dataset, "density of H") for dataset in (snapshot, lifted))
+    np.testing.assert_allclose(after.y, before.y, rtol=1e-6, atol=1e-12)
+    of_all = lifted.assign(hessian_single_eigenvalues=("hessian_single", [*outliers, alone]))
+    np.testing.assert_array_equal(drawn(of_all, "outliers").x, outliers)
+    np.testing.assert_array_equal(drawn(of_all, "single eigenvalues").x, [alone])
+
+
 def test_the_bulk_edge_is_marked_in_every_panel(trajectory):
     edges = trajectory["hessian_bulk_edge"].values[[0, 2, 4, 6]]
     panels = spectrum.figure(trajectory).axes[:4]

@@ -8,6 +8,9 @@ import torch
 import xarray as xr
 
 import landscope as ls
+from landscope.geometry.measure import settings, single_eigenvalues
+from landscope.geometry.point_operators import OPERATORS
+from landscope.products import ProductMethod
 from tests.reference.networks import CASES, dense
 
 CASE = CASES["mlp"]
@@ -72,6 +75,8 @@ ARRAYS = {
         for x in ("hessian", "gauss_newton")
         for what in ("_grid", "", "_stderr")
     },
+    "hessian_single_eigenvalues": ("hessian_single",),
+    "gauss_newton_single_eigenvalues": ("gauss_newton_single",),
     "gauss_newton_share": ("rank",),
     "logit_curvature_eigenvalues": ("rank",),
     "clustering_table": ("logit", "true_class", "logit_2", "true_class_2"),
@@ -132,6 +137,15 @@ def test_every_variable_says_what_it_is(snapshot):
     assert snapshot.attrs["torch_version"] == torch.__version__
     assert snapshot.attrs["landscope_version"] == ls.__version__
     assert snapshot.attrs["title"]
+
+
+def test_it_says_how_products_were_computed(snapshot):
+    for name in OPERATORS:
+        assert snapshot.attrs[f"{name}_products"] in set(ProductMethod) - {"auto"}
+    again = settings(snapshot)
+    assert again["method"] == {name: snapshot.attrs[f"{name}_products"] for name in OPERATORS}
+    assert again["memory_limit"] == snapshot.attrs["memory_limit"] > 0
+    assert settings(xr.Dataset()) == {}
 
 
 def test_kinds_of_numbers(snapshot):
@@ -206,6 +220,50 @@ def test_a_seed_repeats_it_and_leaves_the_global_random_state_alone(snapshot):
     assert torch.equal(torch.random.get_rng_state(), state)
     assert set(again.data_vars) == set(snapshot.data_vars)
     xr.testing.assert_allclose(again, snapshot, rtol=1e-6)
+
+
+def test_each_operator_is_built_once_and_computed_as_asked_for(monkeypatch):
+    built = []
+
+    def counting(name, kind):
+        def build(problem, **options):
+            built.append((name, options))
+            return kind(problem, **options)
+
+        return build
+
+    for name, kind in list(OPERATORS.items()):
+        monkeypatch.setitem(OPERATORS, name, counting(name, kind))
+    quick = {"num_eigenvalues": 3, "num_probes": 2, "num_steps": 8}
+    snapshot = ls.measure(problem(), method="double_backward", memory_limit=4_000_000, **quick)
+    options = {"method": "double_backward", "memory_limit": 1_000_000}
+    assert sorted(built, key=lambda pair: pair[0]) == [
+        (name, options) for name in sorted(OPERATORS)
+    ]
+    assert {snapshot.attrs[f"{name}_products"] for name in OPERATORS} == {"double_backward"}
+    assert snapshot.attrs["memory_limit"] == 4_000_000
+    assert snapshot.attrs["failures"] == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"method": "magic"}, "'magic'"), ({"memory_limit": -1}, "memory_limit is -1")],
+)
+def test_settings_that_cannot_be_used_are_refused_at_the_door(options, message):
+    with pytest.raises(ValueError, match=message):
+        ls.measure(problem(), **options)
+
+
+def test_the_density_and_the_single_eigenvalues_are_the_whole_spectrum():
+    """Outliers are exact and each is there once; the grid has all others."""
+    bulk = torch.linspace(-1, 1, 300, dtype=torch.float64)
+    eigenvalues = torch.cat([bulk, torch.tensor([-30.0, 20.0, 21.0, 50.0], dtype=torch.float64)])
+    A = torch.diag(eigenvalues)
+    density = ls.spectral_density(A, num_probes=3, num_steps=30, deflate="converged")
+    single = single_eigenvalues(density)
+    assert single.tolist() == pytest.approx([50, 21, 20, -30], rel=1e-9)
+    mass = torch.trapezoid(density.density, density.grid)
+    assert float(mass) == pytest.approx(300 / 304, abs=2e-3)
 
 
 def test_it_survives_a_file(snapshot, tmp_path):

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from landscope.training import TrainConfig
+from landscope.training import MeasureConfig, TrainConfig
 
 
 def test_a_configuration_comes_back_from_json():
@@ -36,6 +36,27 @@ def test_where_a_run_is_computed_is_no_part_of_its_identity():
 def test_what_cannot_be_is_refused_by_name(choice, message):
     with pytest.raises(ValidationError, match=message) as refused:
         TrainConfig(**choice)
+    assert refused.value.error_count() == 1
+
+
+@pytest.mark.parametrize(("text", "size"), [(4096, 4096), ("512", 512), ("4GiB", 4 * 2**30)])
+def test_a_memory_limit_is_bytes_or_a_size(text, size):
+    config = MeasureConfig(memory_limit=text, method="linearized")
+    assert config.model_dump(mode="json")["memory_limit"] == size
+    assert MeasureConfig.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"memory_limit": "lots"}, "byte"),
+        ({"memory_limit": 0}, "greater"),
+        ({"method": "x"}, "auto"),
+    ],
+)
+def test_a_measurement_that_cannot_be_is_refused(choice, message):
+    with pytest.raises(ValidationError, match=message) as refused:
+        MeasureConfig(**choice)
     assert refused.value.error_count() == 1
 
 

@@ -174,6 +174,42 @@ def test_a_bound_reference_and_a_measure_without_one_are_left_alone(tmp_path):
     assert bound.run.reference() is None
 
 
+def picks_anew(problem, method="auto", memory_limit=None):
+    """Stand for `measure`: pick another way at each call, unless one is given."""
+    calls.append((method, memory_limit))
+    limit = memory_limit or 1000 + len(calls)
+    return xr.Dataset(
+        {"loss": float(problem.loss())},
+        attrs={"hessian_products": ["linearized", "cached_graph"][len(calls) % 2]}
+        | {"memory_limit": limit},
+    )
+
+
+calls: list = []
+
+
+@pytest.mark.parametrize("stops", [[6], [2, 6], [1, 3, 6]])
+def test_what_the_first_measurement_picked_holds_for_all_also_after_a_resume(tmp_path, stops):
+    calls.clear()
+    model = make_model()
+    for stop in stops:
+        with Recorder(make_problem(model), tmp_path, 2, picks_anew) as recorder:
+            for step in range(stop + 1):
+                recorder.step(model, step)
+    picked = {"hessian": "cached_graph"}, 1001
+    assert calls == [("auto", None), picked, picked, picked]
+
+
+def test_what_was_asked_for_is_not_replaced_by_what_was_picked(tmp_path):
+    calls.clear()
+    model = make_model()
+    measure = partial(picks_anew, method="recomputed", memory_limit=None)
+    with Recorder(make_problem(model), tmp_path, 1, measure) as recorder:
+        recorder.step(model, 0)
+        recorder.step(model, 1)
+    assert calls == [("recomputed", None), ("recomputed", 1001)]
+
+
 def test_points_of_weight_space_are_recorded_too(tmp_path):
     weights = {"w": torch.randn(4, 3, generator=torch.Generator().manual_seed(0))}
     problem = Problem(lambda parameters, x: x @ parameters["w"], DATA, params=weights)

@@ -6,7 +6,7 @@ from types import NoneType
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import typer
-from pydantic import BaseModel
+from pydantic import BaseModel, ByteSize
 from pydantic.fields import FieldInfo
 
 from landscope.cli.options import DataRoot, Device, Seed
@@ -16,8 +16,8 @@ Config = TypeVar("Config", bound=BaseModel)
 
 # Fields that every command describes in the same words.
 _SHARED: Mapping[str, Any] = {"device": Device, "data_root": DataRoot, "seed": Seed}
-# Beside --steps, the steps of training, --num-steps would mislead.
-_NAMES = {"num_steps": "--lanczos-steps"}
+# Beside --steps, the steps of training, --num-steps would mislead; --method could be anything's.
+_NAMES = {"num_steps": "--lanczos-steps", "method": "--products"}
 
 
 def mirrors(config: type[BaseModel], *, optional: bool = False) -> Callable[[Command], Command]:
@@ -85,6 +85,9 @@ def _annotation(name: str, field: FieldInfo, optional: bool, panel: str | None) 
         option = typer.Option(
             *names, help=field.description, rich_help_panel=panel, parser=integers, metavar="0,1,…"
         )
+        return Annotated[str | None, option]
+    if kind is ByteSize:
+        option = typer.Option(*names, help=field.description, rich_help_panel=panel, metavar="SIZE")
         return Annotated[str | None, option]
     option = typer.Option(*names, help=field.description, rich_help_panel=panel)
     return Annotated[kind | None if is_union or optional else kind, option]

@@ -9,13 +9,14 @@ from landscope.figures import interactive as plotly_panels
 from landscope.figures import static
 from landscope.figures.panel import Curve, Level, Panel
 from landscope.figures.stages import Stage, as_trajectory, present, stages
-from landscope.figures.style import BAND, OPERATOR_COLOURS, OPERATOR_SYMBOLS, VERMILLION
+from landscope.figures.style import BAND, MUTED, OPERATOR_COLOURS, OPERATOR_SYMBOLS, VERMILLION
 
 TITLE = "Spectrum: the bulk of the curvature and its outliers"
 HOW_TO_READ = (
     "The curve is the density of eigenvalues of the Hessian H and of its G-term on a logarithmic "
-    "scale; each stick right of the dotted bulk edge is one outlier, exactly as high as a single "
-    "eigenvalue lifts the density."
+    "scale, drawn where they lie too dense to tell apart. Each stick is one eigenvalue, exactly as "
+    "high as it lifts the density: an outlier right of the dotted bulk edge, or in grey one that "
+    "stands alone without being an outlier."
 )
 EXPECTED = (
     "The abstract counts exactly C directions of high positive curvature; the random model of "
@@ -92,10 +93,10 @@ def _panel(stage: Stage, operator: str, limits: tuple[float, float], named: bool
     symbol, colour = OPERATOR_SYMBOLS[operator], OPERATOR_COLOURS[operator]
     grid, density, error = thinned(
         stage.vector(f"{operator}_density_grid"),
-        stage.vector(f"{operator}_density"),
+        _density(stage, operator),
         stage.vector(f"{operator}_density_stderr"),
     )
-    outliers = _outliers(stage, operator)
+    outliers, others = _outliers(stage, operator), _others(stage, operator)
     height = _stick_height(stage.number("num_params"), stage.number(f"{operator}_density_width"))
     edge = stage.number(f"{operator}_bulk_edge")
     return Panel(
@@ -104,6 +105,14 @@ def _panel(stage: Stage, operator: str, limits: tuple[float, float], named: bool
         ylabel="density ρ(λ) (weight²/loss)",
         curves=[
             Curve(f"density of {symbol}", grid, density, colour, error=BAND * error),
+            Curve(
+                "single eigenvalues",
+                others,
+                np.full_like(others, height),
+                MUTED,
+                kind="sticks",
+                hover=[f"λ = {value:.4g}" for value in others],
+            ),
             Curve(
                 "outliers",
                 outliers,
@@ -146,6 +155,18 @@ def thinned(
     return grid[kept], density[kept], error[kept]
 
 
+def _density(stage: Stage, operator: str) -> np.ndarray:
+    """The density without the eigenvalues that are drawn as sticks."""
+    grid, width = (
+        stage.vector(f"{operator}_density_grid"),
+        stage.number(f"{operator}_density_width"),
+    )
+    distances = (grid[:, None] - stage.vector(f"{operator}_single_eigenvalues")) / width
+    height = _stick_height(stage.number("num_params"), width)
+    sticks = height * np.exp(-0.5 * distances**2).sum(axis=1)
+    return np.maximum(stage.vector(f"{operator}_density") - sticks, 0.0)
+
+
 def _outliers(stage: Stage, operator: str) -> np.ndarray:
     values, count = (
         stage.vector(f"{operator}_eigenvalues"),
@@ -155,6 +176,12 @@ def _outliers(stage: Stage, operator: str) -> np.ndarray:
         return values[: int(count)]
     edge = stage.number(f"{operator}_bulk_edge")
     return values[values > edge] if np.isfinite(edge) else values
+
+
+def _others(stage: Stage, operator: str) -> np.ndarray:
+    """Eigenvalues that are known singly, and are no outliers."""
+    values, outliers = stage.vector(f"{operator}_single_eigenvalues"), _outliers(stage, operator)
+    return values[values < outliers.min() * (1 - 1e-3)] if outliers.size else values
 
 
 def _stick_height(num_params: float, width: float) -> float:

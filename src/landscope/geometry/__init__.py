@@ -5,7 +5,7 @@ from landscope.geometry.curvature import Curvature, curvature
 from landscope.geometry.gradient_overlap import GradientOverlap, gradient_overlap
 from landscope.geometry.hessian_split import HessianSplit, hessian_split
 from landscope.geometry.logit_clustering import LogitClustering, logit_clustering
-from landscope.geometry.measure import measure
+from landscope.geometry.measure import measure, settings
 from landscope.geometry.outliers import Outliers, find_outliers
 from landscope.geometry.tangent_kernel import TangentKernelSpectrum, tangent_kernel
 
@@ -24,5 +24,6 @@ __all__ = [
     "hessian_split",
     "logit_clustering",
     "measure",
+    "settings",
     "tangent_kernel",
 ]

@@ -1,6 +1,5 @@
 """The curvature at one point: top eigenvalues, trace, norm, outliers, negative end."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,14 +7,10 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from landscope.geometry.outliers import find_outliers
+from landscope.geometry.point_operators import Methods, PointOperators
 from landscope.linalg import Estimate, eigsh, frobenius_norm, trace
-from landscope.operators import GaussNewton, Hessian, LinearOperator
 from landscope.problem import Problem
-
-OPERATORS: dict[str, Callable[[Problem], LinearOperator]] = {
-    "hessian": Hessian,
-    "gauss_newton": GaussNewton,
-}
+from landscope.products import ProductMethod
 
 
 @dataclass(frozen=True)
@@ -66,6 +61,8 @@ def curvature(
     k: int | None = None,
     operator: Any = "hessian",
     *,
+    method: Methods = ProductMethod.AUTO,
+    memory_limit: int | None = None,
     tol: float = 1e-4,
     seed: int = 0,
 ) -> Curvature:
@@ -78,8 +75,14 @@ def curvature(
     k : int, optional
         Number of top eigenvalues; by default 2C, at least C + 10, so that the bulk below the
         outliers is seen.
-    operator : {"hessian", "gauss_newton"} or operator
+    operator : {"hessian", "gauss_newton", "logit_curvature"} or operator
         What is measured; an operator of this problem saves building it again.
+    method : ProductMethod or str
+        How products of an operator that is named are computed, see
+        `landscope.products.ProductMethod`.
+    memory_limit : int, optional
+        Bytes that its products may take beside the model and the data; by default
+        40 % of the memory that is free.
     tol : float
         Residuals are at most tol·|λ|max.
     seed : int
@@ -103,7 +106,7 @@ def curvature(
     >>> bool(measured.eigenvalues[0] > 0), measured.converged
     (True, True)
     """
-    A = resolve_operator(problem, operator)
+    A = PointOperators(problem, method, memory_limit).resolve(operator)
     k = default_num_eigenvalues(problem) if k is None else k
     top = eigsh(A, k, which="LA", tol=tol, seed=seed)
     bottom = None if getattr(A, "psd", False) else eigsh(A, 1, which="SA", tol=tol, seed=seed)
@@ -125,21 +128,6 @@ def curvature(
             part.num_products for part in (top, bottom, total, norm) if part is not None
         ),
     )
-
-
-def resolve_operator(problem: Problem, operator: Any) -> Any:
-    """The operator behind the ``operator`` argument of the measurements.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name.
-    """
-    if not isinstance(operator, str):
-        return operator
-    if operator not in OPERATORS:
-        raise ValueError(f"operator is {operator!r}; accepted are {sorted(OPERATORS)}")
-    return OPERATORS[operator](problem)
 
 
 def default_num_eigenvalues(problem: Problem) -> int:

@@ -174,6 +174,13 @@ for _name, _symbol, _what in (
         f"{_name}_density_width": Definition(
             (), "kernel width", CURVATURE_UNIT, "standard deviation of the Gaussian kernel κ", UBARU
         ),
+        f"{_name}_single_eigenvalues": Definition(
+            (f"{_name}_single",),
+            f"eigenvalues of {_symbol} that the density counts singly",
+            CURVATURE_UNIT,
+            "Ritz values converged beyond all others; each is the share 1/D of the spectrum",
+            UBARU,
+        ),
     }
 
 DEFINITIONS["hessian_min_eigenvalue"] = Definition(

@@ -6,9 +6,11 @@ from typing import Any
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from landscope.geometry.curvature import default_num_eigenvalues, resolve_operator
+from landscope.geometry.curvature import default_num_eigenvalues
+from landscope.geometry.point_operators import Methods, PointOperators
 from landscope.linalg import eigsh
 from landscope.problem import Problem
+from landscope.products import ProductMethod
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ def gradient_overlap(
     k: int | None = None,
     operator: Any = "hessian",
     *,
+    method: Methods = ProductMethod.AUTO,
+    memory_limit: int | None = None,
     tol: float = 1e-4,
     seed: int = 0,
 ) -> GradientOverlap:
@@ -49,8 +53,14 @@ def gradient_overlap(
         The model, loss and data at one point of weight space.
     k : int, optional
         Number of eigenvectors; by default 2C, at least C + 10.
-    operator : {"hessian", "gauss_newton"} or operator
+    operator : {"hessian", "gauss_newton", "logit_curvature"} or operator
         Whose eigenvectors.
+    method : ProductMethod or str
+        How products of an operator that is named are computed, see
+        `landscope.products.ProductMethod`.
+    memory_limit : int, optional
+        Bytes that its products may take beside the model and the data; by default
+        40 % of the memory that is free.
     tol : float
         Residuals of the eigenpairs are at most tol·|λ|max.
     seed : int
@@ -80,7 +90,8 @@ def gradient_overlap(
     1.0
     """
     k = default_num_eigenvalues(problem) if k is None else k
-    top = eigsh(resolve_operator(problem, operator), k, which="LA", tol=tol, seed=seed)
+    A = PointOperators(problem, method, memory_limit).resolve(operator)
+    top = eigsh(A, k, which="LA", tol=tol, seed=seed)
     return overlap(problem.gradient(), top.values, top.vectors)
 
 

@@ -6,9 +6,10 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from landscope.geometry.curvature import default_num_eigenvalues, ratio
+from landscope.geometry.point_operators import Methods, PointOperators
 from landscope.linalg import Estimate, eigsh, frobenius_norm
-from landscope.operators import GaussNewton, Hessian, LinearOperator, LogitCurvature
 from landscope.problem import Problem
+from landscope.products import ProductMethod
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,13 @@ class HessianSplit:
 
 
 def hessian_split(
-    problem: Problem, k: int | None = None, *, tol: float = 1e-4, seed: int = 0
+    problem: Problem,
+    k: int | None = None,
+    *,
+    method: Methods = ProductMethod.AUTO,
+    memory_limit: int | None = None,
+    tol: float = 1e-4,
+    seed: int = 0,
 ) -> HessianSplit:
     """Measure the weight of the logits' curvature in the Hessian.
 
@@ -50,6 +57,12 @@ def hessian_split(
         The model, loss and data at one point of weight space.
     k : int, optional
         Number of eigenvalues of each; by default 2C, at least C + 10.
+    method : ProductMethod or str
+        How products are computed, see `landscope.products.ProductMethod`; a mapping says it for
+        each operator by name.
+    memory_limit : int, optional
+        Bytes that the products of each operator may take beside the model and the data; by default
+        40 % of the memory that is free.
     tol : float
         Residuals of the eigenpairs are at most tol·|λ|max.
     seed : int
@@ -79,18 +92,18 @@ def hessian_split(
     0.0
     """
     k = default_num_eigenvalues(problem) if k is None else k
-    G = GaussNewton(problem)
+    point = PointOperators(problem, method, memory_limit)
+    G = point["gauss_newton"]
     norm = frobenius_norm(G, seed=seed + 1)
-    hessian = eigsh(Hessian(problem), k, which="LA", tol=tol, seed=seed)
+    hessian = eigsh(point["hessian"], k, which="LA", tol=tol, seed=seed)
     gauss_newton = eigsh(G, k, which="LA", tol=tol, seed=seed)
     return split(
-        problem, G, norm, hessian.values, hessian.vectors, gauss_newton.values, tol=tol, seed=seed
+        point, norm, hessian.values, hessian.vectors, gauss_newton.values, tol=tol, seed=seed
     )
 
 
 def split(
-    problem: Problem,
-    G: LinearOperator,
+    point: PointOperators,
     gauss_newton_norm: Estimate,
     hessian_eigenvalues: Float64[Tensor, " k"],
     hessian_vectors: Float[Tensor, "D k"],
@@ -100,7 +113,7 @@ def split(
     seed: int,
 ) -> HessianSplit:
     """The split, with what is known of H and G at hand."""
-    R = LogitCurvature(problem)
+    G, R = point["gauss_newton"], point["logit_curvature"]
     norm = frobenius_norm(
         R, seed=seed
     )  # other probes than G's: the ratio takes them as independent

@@ -9,26 +9,27 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 
 from landscope.geometry.class_labels import class_labels
 from landscope.geometry.class_probabilities import class_probabilities
-from landscope.geometry.curvature import (
-    Curvature,
-    curvature,
-    default_num_eigenvalues,
-    resolve_operator,
-)
+from landscope.geometry.curvature import Curvature, curvature, default_num_eigenvalues
 from landscope.geometry.definitions import DEFINITIONS, PAPER
 from landscope.geometry.gradient_overlap import overlap
 from landscope.geometry.hessian_split import split
 from landscope.geometry.logit_clustering import logit_clustering
+from landscope.geometry.point_operators import OPERATORS, Methods, PointOperators
 from landscope.geometry.tangent_kernel import tangent_kernel
-from landscope.linalg import Estimate, spectral_density
+from landscope.linalg import Estimate, SpectralDensity, spectral_density
 from landscope.operators import LinearOperator
 from landscope.problem import NonFiniteError, Problem
+from landscope.products import ProductMethod
+from landscope.products.batch_sum import DEFAULT_MEMORY_SHARE, free_bytes
 
 Values = dict[str, Any]
+
+MEMORY_SHARES = 4
+"""H, G, R and the tangent kernel are held at the same time: each has this part of the memory."""
 
 
 def measure(
@@ -38,6 +39,8 @@ def measure(
     num_probes: int = 8,
     num_steps: int = 60,
     reference: Problem | None = None,
+    method: Methods = ProductMethod.AUTO,
+    memory_limit: int | None = None,
     tol: float = 1e-4,
     seed: int = 0,
 ) -> xr.Dataset:
@@ -53,6 +56,12 @@ def measure(
         Random vectors, and Lanczos steps on each, of the spectral densities.
     reference : Problem, optional
         The same problem at other weights, against which the tangent kernel's drift is taken.
+    method : ProductMethod or str, or mapping from names to them
+        How products are computed, see `landscope.products.ProductMethod`; a mapping says it for
+        "hessian", "gauss_newton" and "logit_curvature" each.
+    memory_limit : int, optional
+        Bytes that all operators together may take beside the model and the data; by default 40 %
+        of the memory that is free.
     tol : float
         Residuals of eigenpairs are at most tol·|λ|max.
     seed : int
@@ -64,12 +73,15 @@ def measure(
         Every variable carries ``long_name``, ``units``, ``definition`` and ``source``; an estimate
         X has its standard error beside it as ``X_stderr``. A part that cannot be measured (no
         class labels, a derivative that is not finite) is left out with a warning, and named in the
-        attribute ``failures``: what was measured is never lost.
+        attribute ``failures``: what was measured is never lost. How products were computed is in
+        ``hessian_products``, ``gauss_newton_products`` and ``logit_curvature_products``, the memory
+        that they had in ``memory_limit``; `settings` reads them back.
 
     Raises
     ------
     ValueError
-        When the loss itself is not finite, or ``num_eigenvalues`` lies outside 1 to D.
+        When the loss itself is not finite, ``num_eigenvalues`` lies outside 1 to D, or ``method``
+        or ``memory_limit`` cannot be used.
 
     See Also
     --------
@@ -94,28 +106,37 @@ def measure(
             f"num_eigenvalues is {k}; it must lie between 1 and D = {problem.num_params}"
         )
 
+    if memory_limit is None:
+        memory_limit = int(free_bytes(problem.device) * DEFAULT_MEMORY_SHARE)
+    share = memory_limit // MEMORY_SHARES
+    point = PointOperators(problem, method, share)
+    kernel_method = method if isinstance(method, str) else ProductMethod.AUTO
+
     @cache
-    def curved(name: str) -> tuple[LinearOperator, Curvature]:
-        A = resolve_operator(problem, name)
-        return A, curvature(problem, k, A, tol=tol, seed=seed)
+    def curved(name: str) -> Curvature:
+        return curvature(problem, k, point[name], tol=tol, seed=seed)
+
+    def density(name: str) -> SpectralDensity:
+        A = point[name]
+        return spectral_density(A, num_probes, num_steps, seed=seed, deflate="converged")
 
     gradient = cache(problem.gradient)
 
     parts: dict[str, Callable[[], Values]] = {
         "probabilities": lambda: _probabilities(problem),
-        "clustering": lambda: _clustering(problem),
-        "hessian": lambda: _curvature("hessian", *curved("hessian"), gradient()),
-        "gauss_newton": lambda: _curvature("gauss_newton", *curved("gauss_newton"), gradient()),
+        "clustering": lambda: _clustering(problem, memory_limit),
+        "hessian": lambda: _curvature("hessian", point["hessian"], curved("hessian"), gradient()),
+        "gauss_newton": lambda: _curvature(
+            "gauss_newton", point["gauss_newton"], curved("gauss_newton"), gradient()
+        ),
         "hessian_split": lambda: _split(
-            problem, curved("hessian")[1], *curved("gauss_newton"), tol, seed
+            point, curved("hessian"), curved("gauss_newton"), tol, seed
         ),
-        "hessian_density": lambda: _density(
-            "hessian", curved("hessian")[0], num_probes, num_steps, seed
+        "hessian_density": lambda: _density("hessian", density("hessian")),
+        "gauss_newton_density": lambda: _density("gauss_newton", density("gauss_newton")),
+        "tangent_kernel": lambda: _tangent_kernel(
+            problem, reference, kernel_method, share, tol, seed
         ),
-        "gauss_newton_density": lambda: _density(
-            "gauss_newton", curved("gauss_newton")[0], num_probes, num_steps, seed
-        ),
-        "tangent_kernel": lambda: _tangent_kernel(problem, reference, tol, seed),
     }
     values: Values = {
         "loss": loss,
@@ -139,9 +160,42 @@ def measure(
             "landscope_version": version("landscope"),
             "torch_version": str(torch.__version__),  # a subclass of str, which no file takes
             "seed": seed,
+            "memory_limit": memory_limit,
             "failures": "; ".join(failures),
+            **{f"{name}_products": way for name, way in point.methods().items()},
         },
     )
+
+
+def settings(snapshot: xr.Dataset) -> dict[str, Any]:
+    """The keyword arguments for `measure` to compute in the way that it picked for a snapshot.
+
+    Parameters
+    ----------
+    snapshot : xarray.Dataset
+        What `measure` returned, or any other Dataset: then nothing is known.
+
+    Returns
+    -------
+    dict
+        ``method`` and ``memory_limit``.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> settings(xr.Dataset(attrs={"hessian_products": "linearized", "memory_limit": 2**30}))
+    {'method': {'hessian': 'linearized'}, 'memory_limit': 1073741824}
+    """
+    attributes = snapshot.attrs
+    methods = {
+        name: attributes[f"{name}_products"]
+        for name in OPERATORS
+        if f"{name}_products" in attributes
+    }
+    known: dict[str, Any] = {"method": methods} if methods else {}
+    if "memory_limit" in attributes:
+        known["memory_limit"] = int(attributes["memory_limit"])
+    return known
 
 
 def _probabilities(problem: Problem) -> Values:
@@ -157,8 +211,8 @@ def _probabilities(problem: Problem) -> Values:
     }
 
 
-def _clustering(problem: Problem) -> Values:
-    measured = logit_clustering(problem)
+def _clustering(problem: Problem, memory_limit: int) -> Values:
+    measured = logit_clustering(problem, memory_limit=memory_limit)
     return {
         "q_slsc": measured.q_slsc,
         "q_sl": measured.q_sl,
@@ -195,16 +249,14 @@ def _curvature(
 
 
 def _split(
-    problem: Problem,
+    point: PointOperators,
     hessian: Curvature,
-    G: LinearOperator,
     gauss_newton: Curvature,
     tol: float,
     seed: int,
 ) -> Values:
     measured = split(
-        problem,
-        G,
+        point,
         gauss_newton.frobenius_norm,
         hessian.eigenvalues,
         hessian.vectors,
@@ -219,20 +271,49 @@ def _split(
     }
 
 
-def _density(name: str, A: LinearOperator, num_probes: int, num_steps: int, seed: int) -> Values:
-    density = spectral_density(A, num_probes=num_probes, num_steps=num_steps, seed=seed)
+def _density(name: str, density: SpectralDensity) -> Values:
     return {
         f"{name}_density_grid": density.grid,
         f"{name}_density": density.density,
         f"{name}_density_stderr": density.stderr,
         f"{name}_density_width": density.kernel.width,
+        f"{name}_single_eigenvalues": single_eigenvalues(density),
     }
 
 
-def _tangent_kernel(problem: Problem, reference: Problem | None, tol: float, seed: int) -> Values:
+def single_eigenvalues(density: SpectralDensity) -> Float64[torch.Tensor, " n"]:
+    """Eigenvalues that a density counts exactly and that lie beyond all it samples, descending.
+
+    Probes that found the same one agree up to rounding, far below the distance of two.
+    """
+    nodes, sampled = density.nodes, density.quadrature.sampled
+    if not sampled.any():
+        return nodes.new_zeros(0)
+    low, high = nodes[sampled].min(), nodes[sampled].max()
+    values = nodes[(nodes < low) | (nodes > high)].sort(descending=True).values
+    apart = max(density.kernel.width / 100, 1e-5 * float(nodes.abs().max()))
+    return values[torch.diff(values, prepend=values.new_full((1,), torch.inf)) < -apart]
+
+
+def _tangent_kernel(
+    problem: Problem,
+    reference: Problem | None,
+    method: ProductMethod | str,
+    memory_limit: int,
+    tol: float,
+    seed: int,
+) -> Values:
     size = problem.num_examples * problem.num_classes
     k = min(default_num_eigenvalues(problem), size)
-    measured = tangent_kernel(problem, k, reference=reference, tol=tol, seed=seed)
+    measured = tangent_kernel(
+        problem,
+        k,
+        reference=reference,
+        method=method,
+        memory_limit=memory_limit,
+        tol=tol,
+        seed=seed,
+    )
     return {
         "tangent_kernel_trace": measured.trace,
         "tangent_kernel_drift": measured.drift,

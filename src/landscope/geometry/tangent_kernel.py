@@ -1,6 +1,7 @@
 """The tangent kernel K = J Jᵀ: its spectrum, and how far it has drifted."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float64
@@ -12,7 +13,7 @@ from landscope.operators import TangentKernel
 from landscope.operators.gram import gram_matrix
 from landscope.operators.outer_products import fill_lower
 from landscope.problem import Problem
-from landscope.products import LayerwiseJacobian
+from landscope.products import LayerwiseJacobian, ProductMethod
 
 MAX_DENSE = 1500
 """Rows N·C up to which the kernel is built and diagonalised."""
@@ -48,6 +49,8 @@ def tangent_kernel(
     k: int | None = None,
     *,
     reference: Problem | None = None,
+    method: ProductMethod | str = ProductMethod.AUTO,
+    memory_limit: int | None = None,
     tol: float = 1e-4,
     seed: int = 0,
 ) -> TangentKernelSpectrum:
@@ -61,6 +64,12 @@ def tangent_kernel(
         Number of eigenvalues; by default all where the kernel has at most 1,500 rows, else 2C.
     reference : Problem, optional
         The same problem at other weights, such as the initial ones.
+    method : ProductMethod or str
+        How products with a kernel of more rows are computed, see
+        `landscope.products.ProductMethod`.
+    memory_limit : int, optional
+        Bytes that products may take beside the model and the data; by default 40 % of the memory
+        that is free.
     tol : float
         Residuals of the eigenpairs are at most tol·λ_max, where Lanczos is used.
     seed : int
@@ -98,10 +107,11 @@ def tangent_kernel(
         )
     if size <= MAX_DENSE:
         return _dense(problem, k or size, reference)
-    K = TangentKernel(problem)
+    build = partial(TangentKernel, method=method, memory_limit=memory_limit)
+    K = build(problem)
     drift = Estimate(float("nan"), float("nan"))
     if reference is not None:
-        K_0 = TangentKernel(reference)
+        K_0 = build(reference)
         drift = ratio(frobenius_norm(K - K_0, seed=seed), frobenius_norm(K_0, seed=seed + 1))
     return TangentKernelSpectrum(
         eigenvalues=eigsh(K, k or 2 * problem.num_classes, which="LA", tol=tol, seed=seed).values,

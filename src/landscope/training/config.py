@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    ByteSize,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -16,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from landscope.products import ProductMethod
 from landscope.training.learning_rate import Decay
 from landscope.zoo import DATASETS, NETWORKS, NONLINEARITIES, NORMALIZATIONS
 
@@ -50,6 +52,14 @@ class MeasureConfig(BaseModel):
     )
     tol: PositiveFloat = Field(
         default=1e-4, description="Residual of each eigenpair, relative to the largest eigenvalue."
+    )
+    method: ProductMethod = Field(
+        default=ProductMethod.AUTO, description="How products with an operator are computed."
+    )
+    memory_limit: Annotated[ByteSize, Field(gt=0)] | None = Field(
+        default=None,
+        description="Memory for products beside model and data, in bytes or such as 4GiB; if "
+        "absent, 40 % of what is free at the first measurement.",
     )
 
 

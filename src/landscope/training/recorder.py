@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from landscope import geometry
 from landscope.problem import Problem
 from landscope.problem.data import fingerprints
+from landscope.products import ProductMethod
 from landscope.runs import Run
 from landscope.training.batch_norm import calibrated, has_empty_statistics
 from landscope.training.random_state import preserved_random_state
@@ -44,7 +45,9 @@ class Recorder:
     measure
         A function problem → Dataset; `landscope.measure` if absent. Bind its options with
         `functools.partial`. If it takes a keyword `reference`, it is given the first problem
-        recorded, from which drifts are measured, also after a resume.
+        recorded, from which drifts are measured, also after a resume. If it takes `method` or
+        `memory_limit` and they are left open, what the first measurement picked and wrote into its
+        snapshot holds for all of the run.
 
     Raises
     ------
@@ -88,6 +91,7 @@ class Recorder:
         self._measure = measure or geometry.measure
         self._wants_reference = _takes_reference(self._measure)
         self._reference: Problem | None = None
+        self._open = _left_open(self._measure)
 
     def __enter__(self) -> Self:
         return self
@@ -142,10 +146,18 @@ class Recorder:
             model = calibrated(model, batches, self.problem.forward)
         here = self.problem.at(model)
         if not self._wants_reference:
-            return self._measure(here)
+            return self._measure(here, **self._picked)
         if self._reference is None:
             self._reference = self._first_recorded(model)
-        return self._measure(here, reference=self._reference)
+        return self._measure(here, reference=self._reference, **self._picked)
+
+    @property
+    def _picked(self) -> dict[str, Any]:
+        """What the first measurement of the run, in this process or before, picked for itself."""
+        if not self._measured:
+            return {}
+        known = geometry.settings(self.run.snapshot(min(self._measured)))
+        return {name: value for name, value in known.items() if name in self._open}
 
     def _first_recorded(self, model: nn.Module | Tensor) -> Problem:
         """Rebuild the problem that was recorded first, or let it be this one."""
@@ -159,6 +171,18 @@ class Recorder:
 def _takes_reference(measure: Measure) -> bool:
     bound = measure.keywords if isinstance(measure, partial) else {}
     return "reference" in inspect.signature(measure).parameters and "reference" not in bound
+
+
+def _left_open(measure: Measure) -> set[str]:
+    """Which of the settings that `measure` takes it is to pick itself."""
+    bound = measure.keywords if isinstance(measure, partial) else {}
+    parameters = inspect.signature(measure).parameters
+    to_pick = {"method": ProductMethod.AUTO, "memory_limit": None}
+    return {
+        name
+        for name, left_open in to_pick.items()
+        if name in parameters and bound.get(name, left_open) == left_open
+    }
 
 
 def _identity(problem: Problem) -> dict[str, Any]:
