@@ -12,7 +12,10 @@ from benchmarks.networks import FOUR, LARGE, Workload
 from benchmarks.timing import interleaved
 
 BLOCK = 8
-QUICK_SIZES = {"ResNet-20": 64}
+QUICK_SIZES = {"ResNet-20": 32}
+QUICK_BLOCKS = ("SmallCNN", "MLP")
+QUICK_MEMORY = (("SmallCNN", "Hessian"), ("GPT", "Hessian"))
+"""What the quick run measures of blocks and of memory: the cheapest, and the largest."""
 SLOWER_METHODS = ("recomputed", "forward_over_reverse", "compiled")
 GRADIENT = "gradient"
 
@@ -45,7 +48,7 @@ def compare_one(name: str, operator: str, quick: bool, device: str = "cpu") -> d
     true = exact(workload, v)
     competitors: dict[str, dict] = {}
     products: dict[str, Callable] = {GRADIENT: peers.gradient(workload)}
-    blocks: dict[str, Callable] = {}
+    blocks: dict[str, Callable] = {GRADIENT: products[GRADIENT]}
     for label, build in builders.items():
         entry = competitors[label] = {}
         own = workload.copy()
@@ -62,27 +65,31 @@ def compare_one(name: str, operator: str, quick: bool, device: str = "cpu") -> d
             entry["error"] = f"{type(error).__name__}: {error}"[:300]
             continue
         products[label] = lambda matvec=matvec: matvec(v)
-        blocks[label] = _block(label, matvec, V)
+        if (not quick or name in QUICK_BLOCKS) and label in OPERATORS[operator][0]:
+            blocks[label] = _block(label, matvec, V)
         if label.startswith(peers.LANDSCOPE):
             told = operator_itself.explain()
             entry |= {"method": told.method.value, "kept_bytes": told.kept_bytes}
             entry["block_side_by_side"] = told.side_by_side
     times = interleaved(products, device=device)
-    block_times = interleaved(blocks, device=device)
+    block_times = interleaved(blocks, device=device, warm_up=False) if len(blocks) > 1 else {}
     unit = times[GRADIENT].median
     for label, entry in competitors.items():
         if label in times:
             entry["seconds"] = times[label].as_json()
             entry["gradients"] = times[label].median / unit
-            entry["block_gradients_per_vector"] = block_times[label].median / unit / BLOCK
-    if device == "cpu":
+        if label in block_times:
+            each = block_times[label].median / BLOCK
+            entry["block_gradients_per_vector"] = each / block_times[GRADIENT].median
+    memory = device == "cpu" and (not quick or (name, operator) in QUICK_MEMORY)
+    if memory:
         for label, entry in competitors.items():
             if "error" not in entry and label in OPERATORS[operator][0]:
                 entry |= _peak(name, operator, label, quick)
     row = {"network": name, "operator": operator, "parameters": workload.num_params}
     row |= {"terms": sum(y.numel() for _, y in workload.batches)}
     row |= {"gradient_seconds": times[GRADIENT].as_json(), "competitors": competitors}
-    if device == "cpu":
+    if memory:
         row["gradient_peak_bytes"] = measured(hold_gradient, name, quick)["peak_bytes"]
     return row
 

@@ -83,7 +83,7 @@ def _lines(results: dict) -> Iterator[str]:
     yield "## Elsewhere\n"
     yield (
         "Products of eigenvalue methods on synthetic spectra with clusters: "
-        "`python benchmarks/eigenpairs.py`. The random model is not built yet.\n"
+        "`python benchmarks/eigenpairs.py`.\n"
     )
 
 
@@ -125,7 +125,7 @@ def _products(rows: list[dict]) -> Iterator[str]:
                 continue
             yield (
                 f"{start} {entry['gradients']:.2f} | {entry['prepare_and_first_s']:.2g} "
-                f"| {entry['block_gradients_per_vector']:.2f} "
+                f"| {_number(entry.get('block_gradients_per_vector'))} "
                 f"| {_megabytes(entry.get('kept_bytes'))} | {_megabytes(entry.get('peak_bytes'))} "
                 f"| {entry['relative_error']:.0e} |"
             )
@@ -191,7 +191,7 @@ def _eigen(found: dict) -> Iterator[str]:
         if LANDSCOPE not in name and entry["relative_residual"] <= 1.01 * TOLERANCE
     }
     literal = min(
-        (t["products"] for t in found["arpack_tried"] if t["setting"] == [TOLERANCE, None]),
+        (t["products"] for t in found["arpack_tried"] if tuple(t["setting"]) == (TOLERANCE, None)),
         default=None,
     )
     if peers:
@@ -273,6 +273,10 @@ def _verdict(error: float | str, dtype: str) -> str:
         return _cell(f"no answer: {error}")
     wrong = error > (1e-2 if "bfloat16" in dtype else 1e-8)
     return f"**{error:.0e}, wrong**" if wrong else f"{error:.0e}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 def _megabytes(count: int | None) -> str:

@@ -88,7 +88,8 @@ def main() -> None:
         out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
         print(f"{name}: {time.perf_counter() - started:.0f} s", flush=True)
     if options.device == "cpu":
-        PAGE.write_text(render.page(results | {"gpu": on_gpu(HERE / "results" / "gpu.json")}))
+        page = PAGE if options.out is None else options.out.with_suffix(".md")
+        page.write_text(render.page(results | {"gpu": on_gpu(HERE / "results" / "gpu.json")}))
 
 
 if __name__ == "__main__":
