@@ -182,8 +182,10 @@ def test_the_real_measurements_are_kept(tmp_path):
             "measure": MeasureConfig(num_eigenvalues=2, num_probes=2, num_steps=4),
         }
     )
-    trajectory = train(config, tmp_path).trajectory()
+    run = train(config, tmp_path)
+    trajectory = run.trajectory()
     assert trajectory.attrs["failures"] == ""
+    assert geometry.settings(run.snapshot(3)) == geometry.settings(run.snapshot(0))
     assert trajectory.hessian_eigenvalues.dims == ("step", "rank")
     assert trajectory.sizes["rank"] == 2
     assert trajectory.tangent_kernel_drift[0] == 0
