@@ -13,7 +13,7 @@ from benchmarks.timing import interleaved
 
 BLOCK = 8
 QUICK_SIZES = {"ResNet-20": 32}
-QUICK_BLOCKS = ("SmallCNN", "MLP")
+QUICK_BLOCKS = ("MLP",)
 QUICK_MEMORY = (("SmallCNN", "Hessian"), ("GPT", "Hessian"))
 """What the quick run measures of blocks and of memory: the cheapest, and the largest."""
 SLOWER_METHODS = ("recomputed", "forward_over_reverse", "compiled")
