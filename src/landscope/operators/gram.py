@@ -16,8 +16,11 @@ from landscope.products import LayerwiseJacobian
 from landscope.products.gradient_blocks import OuterProducts
 from landscope.products.layerwise_jacobian import Part
 
-COLUMN_BYTES = 3 * 2**29
-"""What the columns of A that are held at a time may take (1.5 GB)."""
+COLUMN_BYTES = 9 * 2**28
+"""What the columns of A that are held at a time may take (2.25 GB)."""
+
+CUTS = 8
+"""A layer is cut where it has more than one such share of them."""
 
 
 @dataclass(frozen=True)
@@ -159,18 +162,20 @@ def gram_matrix(
     problem = J.problem
     N, K = problem.num_examples, problem.num_classes if factor is None else factor.shape[2]
     total = torch.zeros(N * K, N * K, dtype=torch.float64, device=problem.device)
-    width = max(1, COLUMN_BYTES // (N * K * problem.dtype.itemsize))
-    parts = J.parts(width, cut_rank_one=not rank_one)
-    for group in _groups(parts, [_num_columns(part, rank_one) for part in parts], width):
-        widths = [_num_columns(part, rank_one) for part in group]
-        columns = total.new_empty(N, K, sum(widths), dtype=problem.dtype)
+    most = max(1, COLUMN_BYTES // (N * K * problem.dtype.itemsize))
+    groups = _groups(J, most, rank_one)
+    held = total.new_empty(N * K * max(map(_width, groups)), dtype=problem.dtype)
+    for group in groups:
+        width = _width(group)
+        columns = held[: N * K * width].view(N, K, width)
         products = _Products(N)
-        by_rows = [part for part, width in zip(group, widths, strict=True) if width]
-        for chunk in J.chunks(group, factor, as_rows=by_rows):
+        by_rows = [part for part, num_columns in group if num_columns]
+        for chunk in J.chunks([part for part, _ in group], factor, as_rows=by_rows):
+            terms = slice(int(chunk.terms[0]), int(chunk.terms[-1]) + 1)
             start = 0
-            for i, (block, num_columns) in enumerate(zip(chunk.blocks, widths, strict=True)):
+            for i, ((_, num_columns), block) in enumerate(zip(group, chunk.blocks, strict=True)):
                 if num_columns:
-                    columns[chunk.terms, :, start : start + num_columns] = block.rows()
+                    columns[terms, :, start : start + num_columns] = block.rows()
                     start += num_columns
                 elif isinstance(block, OuterProducts):
                     products.put(i, chunk.terms, block)
@@ -281,22 +286,24 @@ def _adjoint(
     return products
 
 
-def _num_columns(part: Part, rank_one: bool) -> int:
-    """Columns of A that a part needs: none where it is taken by its outer products."""
-    return 0 if rank_one and part.rank_one else part.num_columns
+def _groups(J: LayerwiseJacobian, most: int, rank_one: bool) -> list[list[tuple[Part, int]]]:
+    """Parts of at most so many columns of A together, each with how many it needs.
+
+    Rank-one layers need none. The first layers come first: the passes to them are the longest,
+    so that one should fill its group. Layers are cut so that little of a group stays empty.
+    """
+    groups: list[list[tuple[Part, int]]] = [[]]
+    for part in reversed(J.parts(max(1, most // CUTS), cut_rank_one=not rank_one)):
+        num_columns = 0 if rank_one and part.rank_one else part.num_columns
+        if groups[-1] and _width(groups[-1]) + num_columns > most:
+            groups.append([])
+        groups[-1].append((part, num_columns))
+    return groups
 
 
-def _groups(parts: Sequence[Part], widths: Sequence[int], most: int) -> Iterator[list[Part]]:
-    """Consecutive parts of at most so many columns together; a wider one is a group of its own."""
-    group: list[Part] = []
-    taken = 0
-    for part, width in zip(parts, widths, strict=True):
-        if group and taken + width > most:
-            yield group
-            group, taken = [], 0
-        group.append(part)
-        taken += width
-    yield group
+def _width(group: Sequence[tuple[Part, int]]) -> int:
+    """Columns of A that a group needs."""
+    return sum(num_columns for _, num_columns in group)
 
 
 def _factor(problem: Problem) -> Float64[Tensor, "N C K"]:

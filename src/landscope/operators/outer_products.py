@@ -5,9 +5,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 TILE = 1024
-"""Rows and columns of one tile."""
+"""Columns of one tile, and most rows."""
 
-DEPTH = 4096
+STRIP = 256
+"""Rows of one tile along the diagonal: half of such a square is computed for nothing."""
+
+DEPTH = 16384
 """Columns of F that are multiplied in F's own dtype before they are added up in float64."""
 
 
@@ -24,9 +27,9 @@ def add_outer_product(total: Float[Tensor, "n n"], factor: Float[Tensor, "n p"])
             [0., 4.]], dtype=torch.float64)
     """
     step = DEPTH if factor.dtype != torch.float64 else max(1, factor.shape[1])
-    for rows in tiles(len(factor), TILE):
-        for columns in tiles(len(factor), TILE, rows.start):
-            for depth in tiles(factor.shape[1], step):
+    for depth in tiles(factor.shape[1], step):
+        for rows in tiles(len(factor), STRIP):
+            for columns in tiles(len(factor), TILE, rows.start):
                 total[rows, columns] += factor[rows, depth] @ factor[columns, depth].T
 
 
