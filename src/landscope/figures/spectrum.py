@@ -14,9 +14,8 @@ from landscope.figures.style import BAND, MUTED, OPERATOR_COLOURS, OPERATOR_SYMB
 TITLE = "Spectrum: the bulk of the curvature and its outliers"
 HOW_TO_READ = (
     "The curve is the density of eigenvalues of the Hessian H and of its G-term on a logarithmic "
-    "scale, drawn where they lie too dense to tell apart. Each stick is one eigenvalue, exactly as "
-    "high as it lifts the density: an outlier right of the dotted bulk edge, or in grey one that "
-    "stands alone without being an outlier."
+    "scale, drawn where they lie too dense to tell apart; each stick is one eigenvalue, exactly as "
+    "high as it lifts the density, red for an outlier, grey for one that stands alone below them."
 )
 EXPECTED = (
     "The abstract counts exactly C directions of high positive curvature; the random model of "
@@ -35,7 +34,8 @@ DEFINITIONS = (
     ),
     (
         "ρ(λ) = (1/D) Σ<sub>i</sub> φ<sub>σ</sub>(λ − λ<sub>i</sub>)",
-        "density, seen through a Gaussian kernel of width σ; a stick is φ<sub>σ</sub>(0)/D high",
+        "density, seen through a Gaussian kernel of width σ; a stick is φ<sub>σ</sub>(0)/D high, "
+        "and what is known singly is no part of the curve",
     ),
     (
         "outlier",
