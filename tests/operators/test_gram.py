@@ -65,6 +65,16 @@ def test_groups_of_columns(name, column_bytes, monkeypatch):
         assert relative_error(K, (rows @ rows.T).triu()) < 1e-12
 
 
+@pytest.mark.parametrize("most", [1, 7, 20, 10**6])
+def test_groups_hold_every_column_once(most):
+    J = LayerwiseJacobian(problem_of("conv"))
+    groups = gram._groups(J, most, rank_one=False)
+    columns = torch.cat([part.columns for group in groups for part, _ in group])
+    assert torch.equal(columns.sort().values, torch.arange(J.problem.num_params))
+    for group in groups:  # a wider unit, or a layer of rank one, is alone
+        assert gram._width(group) <= most or len(group) == 1
+
+
 @pytest.mark.parametrize("num", [3, 40])
 def test_both_squares_and_their_rank(num):
     generator = torch.Generator().manual_seed(0)
