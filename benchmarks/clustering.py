@@ -5,8 +5,8 @@ with its forward pass, in batches of 512. Each case runs in a sub-process of its
 peak resident memory is its own; a dense float64 `eigvalsh` of the same size stands beside
 `gram_spectrum`.
 
-    python benchmarks/clustering.py            # quick: about two minutes
-    python benchmarks/clustering.py --full     # N = 10,000, and N = 1,000 for the spectra
+    python -m benchmarks.clustering            # quick: about two minutes
+    python -m benchmarks.clustering --full     # N = 10,000, and N = 1,000 for the spectra: 15 minutes
 """
 
 import argparse

@@ -71,7 +71,10 @@ def gram_spectrum(problem: Problem) -> Float64[Tensor, " r"]:
     M^μ = S^μ (S^μ)ᵀ with C−1 columns for cross-entropy, so that G = AᵀA with A^μ = (S^μ)ᵀ J^μ/√N.
     The smaller of AAᵀ (N(C−1) × N(C−1)) and AᵀA (D × D) is summed in float64 over groups of
     layers, whose columns of A are computed in the problem's dtype and held one group at a time,
-    and diagonalised in float64. In float32 eigenvalues are right to about 10⁻⁷ of the largest.
+    and diagonalised in float64. In float32 eigenvalues are right to about 10⁻⁶ of the largest.
+
+    The sum takes n²D operations for n = N(C−1) rows, the eigenvalues 4n³/3 slower ones: beyond
+    some 50,000 parameters, layers of rank one apart, the sum takes most of the time at n = 9,000.
 
     Examples
     --------
