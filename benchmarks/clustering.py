@@ -6,7 +6,7 @@ peak resident memory is its own; a dense float64 `eigvalsh` of the same size sta
 `gram_spectrum`.
 
     python -m benchmarks.clustering            # quick: about two minutes
-    python -m benchmarks.clustering --full     # N = 10,000, and N = 1,000 for the spectra: 15 minutes
+    python -m benchmarks.clustering --full     # N = 10,000, spectra at N = 1,000: 15 minutes
 """
 
 import argparse
