@@ -25,6 +25,9 @@ and saves more than half of each product. A count, not a time, so that runs repe
 LARGEST_ACTIVATION = {"cpu": 4 * 2**20, "cuda": 512 * 2**20}
 """Bytes of the largest activation of one piece: on a CPU it is to stay in the cache."""
 
+SIDE_BY_SIDE_BELOW_FLOPS = 1e7
+"""Arithmetic of one product of one piece below which the columns of a block go at once."""
+
 DEFAULT_MEMORY_SHARE = 0.4
 """Share of the free memory that products may take by default."""
 
@@ -119,7 +122,6 @@ class BatchSum:
         self.method = self._asked
         self._reason = "as asked for"
         self._num_products = 0
-        self._side_by_side: bool | None = None
         self._pieces: Sequence[Piece] = ()
         self._traced: Sequence[TracedPiece] = ()
 
@@ -137,7 +139,6 @@ class BatchSum:
         """A V of each piece; what the columns share is done once."""
         self._prepare(V.shape[1])
         columns = V.T.contiguous()
-        self._settle_block(columns)
         return (piece.block_product(columns) for piece in self._pieces)
 
     @cached_property
@@ -172,7 +173,7 @@ class BatchSum:
             bytes_of(tensor for constants in present for tensor in constants),
             len(self._traced or self._pieces),
             len(present),
-            bool(self._side_by_side),
+            self._side_by_side,
         )
 
     # --- pieces -----------------------------------------------------------------------------------
@@ -204,19 +205,19 @@ class BatchSum:
     # --- which way is taken -----------------------------------------------------------------------
 
     def _prepare(self, num_vectors: int) -> None:
-        if not self._pieces:
-            self._start()
-        enough = self._num_products * 3 * self._total_flops > TRACE_AFTER_FLOPS
-        if self._asked is ProductMethod.AUTO and enough and not self._settled:
-            self._settle()
         self._num_products += num_vectors
+        many = self._num_products * 3 * self._total_flops > TRACE_AFTER_FLOPS
+        if not self._pieces:
+            self._start(many)
+        elif many and not self._settled:
+            self._settle()
 
     @cached_property
     def _total_flops(self) -> int:
         rows = sum(batch.num_rows for batch in self._problem.batches)
         return self._work.flops * rows
 
-    def _start(self) -> None:
+    def _start(self, many: bool) -> None:
         self._settled = self._asked is not ProductMethod.AUTO
         if self._asked in TRACED_METHODS:
             try:
@@ -225,6 +226,8 @@ class BatchSum:
                 self._use_reference(f"the model cannot be traced ({_first_line(refusal)})")
         elif self._asked is ProductMethod.AUTO:
             self._use_plain(ProductMethod.FORWARD_OVER_REVERSE, "too few products yet to trace")
+            if many:
+                self._settle()
         else:
             self._use_plain(self._asked, "as asked for")
         if self._self_check:
@@ -273,7 +276,7 @@ class BatchSum:
             for part in derivative.parts:
                 inputs = part.inputs()
                 graph = self._graph(part, inputs, method)
-                piece = TracedPiece(part, graph)
+                piece = TracedPiece(part, graph, side_by_side=self._side_by_side)
                 # What is not kept, and the arithmetic itself, need room for three more.
                 if method is not ProductMethod.RECOMPUTED and used + 3 * largest < self._limit:
                     constants = graph.constants(inputs)
@@ -317,16 +320,12 @@ class BatchSum:
         if seconds(lambda: kept.product(v)) < seconds(lambda: self._pieces[0].product(v)):
             self._use_plain(ProductMethod.CACHED_GRAPH, why)
 
-    def _settle_block(self, columns: Float[Tensor, "k n"]) -> None:
-        """Whether columns go side by side: timed once, on one piece."""
-        first = self._pieces[0]
-        if not isinstance(first, TracedPiece) or len(columns) == 1:
-            return
-        if self._side_by_side is None:
-            self._side_by_side = _faster_side_by_side(first, columns)
-        for piece in self._pieces:
-            if isinstance(piece, TracedPiece):
-                piece.side_by_side = self._side_by_side
+    @property
+    def _side_by_side(self) -> bool:
+        """Whether columns go through a graph at once: where calls cost more than arithmetic."""
+        largest = max(batch.num_rows for batch in self._problem.batches)
+        rows = min(self._rows_per_piece, largest)
+        return 3 * self._work.flops * rows < SIDE_BY_SIDE_BELOW_FLOPS
 
     # --- self-check -------------------------------------------------------------------------------
 
@@ -415,16 +414,6 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return psutil.virtual_memory().available
-
-
-def _faster_side_by_side(piece: TracedPiece, columns: Float[Tensor, "k n"]) -> bool:
-    piece.side_by_side = True
-    try:
-        together = seconds(lambda: piece.block_product(columns))
-    except RuntimeError:  # an operation that vmap does not know
-        return False
-    piece.side_by_side = False
-    return together < seconds(lambda: piece.block_product(columns))
 
 
 def _first_line(error: BaseException) -> str:

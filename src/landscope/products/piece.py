@@ -46,19 +46,24 @@ class TracedPiece:
         What is differentiated.
     traced : TracedProduct
         Its graphs.
-    constants : list of Tensor, optional
-        What the products share; by default it is computed for each.
+    side_by_side : bool
+        Whether the columns of a block go through the graphs at once.
+
+    Attributes
+    ----------
+    kept : list of Tensor or None
+        What the products share; None where it is computed for each.
     """
 
     def __init__(
         self,
         derivative: BatchDerivative,
         traced: TracedProduct,
-        constants: list[Tensor] | None = None,
+        side_by_side: bool = False,
     ) -> None:
         self._derivative, self._traced = derivative, traced
-        self.kept = constants
-        self.side_by_side = False  # whether the columns of a block go through the graph at once
+        self._side_by_side = side_by_side
+        self.kept: list[Tensor] | None = None
 
     def product(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
         """A v."""
@@ -68,7 +73,7 @@ class TracedPiece:
         """A V."""
         constants = self._constants()
         directions = [self._derivative.directions(v) for v in columns]
-        if self.side_by_side:
+        if self._side_by_side:
             stacked = [torch.stack(parts) for parts in zip(*directions, strict=True)]
             return self._traced.block_product(constants, stacked)
         return torch.stack([self._traced.product(constants, d) for d in directions], dim=1)

@@ -5,6 +5,7 @@ that is being written, and gives the output's tangent. ``None`` is the tangent z
 computes from x alone does not depend on the direction, so it is computed once and kept.
 """
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -106,6 +107,16 @@ LINEAR = [
     aten.im2col.default,
     aten.col2im.default,
     aten.pixel_shuffle.default,
+    aten.pixel_unshuffle.default,
+    aten.reflection_pad1d.default,
+    aten.reflection_pad1d_backward.default,
+    aten.reflection_pad2d.default,
+    aten.reflection_pad2d_backward.default,
+    aten.replication_pad2d.default,
+    aten.replication_pad2d_backward.default,
+    aten.hardsigmoid_backward.default,
+    aten.hardtanh_backward.default,
+    aten.leaky_relu_backward.default,
     aten._to_copy.default,
 ]
 
@@ -182,6 +193,7 @@ CONSTANT = [
     aten.new_zeros.default,
     aten.new_ones.default,
     aten.new_full.default,
+    aten.sgn.default,
     aten.sign.default,
     aten.floor.default,
     aten.round.default,
@@ -339,60 +351,100 @@ ELEMENTWISE = [
 ELEMENTWISE_BACKWARD = [
     aten.elu_backward.default,
     aten.gelu_backward.default,
-    aten.hardsigmoid_backward.default,
     aten.hardswish_backward.default,
-    aten.hardtanh_backward.default,
-    aten.leaky_relu_backward.default,
-    aten.mish_backward.default,
-    aten.silu_backward.default,
     aten.softplus_backward.default,
     aten.sigmoid_backward.default,
     aten.tanh_backward.default,
 ]
 
 
-def slope(operation: Any, x: Tensor, *parameters: Any, **options: Any) -> Tensor:
-    """f′(x), entry by entry."""
-    values = torch.func.jvp(
-        lambda x: operation(x, *parameters, **options), (x,), (torch.ones_like(x),)
-    )
-    return values[1]
+def slope(operation: Any, place: int, arguments: Sequence[Any], options: Any) -> Tensor:
+    """Derivative of an entrywise operation in one of its arguments, entry by entry."""
+    before, x, after = arguments[:place], arguments[place], arguments[place + 1 :]
+    _, pull, *_ = torch.func.vjp(lambda x: operation(*before, x, *after, **options), x)
+    return pull(torch.ones_like(x))[0]
 
 
-def slope_of_backward(operation: Any, x: Tensor, *parameters: Any, **options: Any) -> Tensor:
-    """f″(x) of a function whose backward operation is g ↦ g f′(x)."""
-    values = torch.func.jvp(
-        lambda x: operation(torch.ones_like(x), x, *parameters, **options),
-        (x,),
-        (torch.ones_like(x),),
+def _slope(out: Any, place: int, arguments: Sequence[Any]) -> Any:
+    options = dict(out.node.kwargs)
+    return out.tracer.create_proxy(
+        "call_function", slope, (out.node.target, place, list(arguments), options), {}
     )
-    return values[1]
 
 
 @rule(*ELEMENTWISE)
 def elementwise(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
     """y = f(x), so ẏ = f′(x) ẋ."""
-    if dx[0] is None:
-        return None
-    return dx[0] * out.tracer.create_proxy(
-        "call_function", slope, (out.node.target, *x), dict(out.node.kwargs)
-    )
+    return product(lambda d: d * _slope(out, 0, x), dx[0])
 
 
 @rule(*ELEMENTWISE_BACKWARD)
 def elementwise_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
     """y = g f′(x), so ẏ = ġ f′(x) + g f″(x) ẋ."""
-    backward, options = out.node.target, dict(out.node.kwargs)
-    along = None
-    if dx[0] is not None:
-        along = dx[0] * backward(torch.ones_like(x[1]), *x[1:], **options)
-    across = None
-    if dx[1] is not None:
-        second = out.tracer.create_proxy(
-            "call_function", slope_of_backward, (backward, *x[1:]), options
-        )
-        across = (x[0] * second) * dx[1]
-    return total(along, across)
+    along = product(lambda dg: dg * _slope(out, 0, x), dx[0])
+    (place,) = (i for i, part in enumerate(x) if i and isinstance(part, type(out)))
+    return total(along, product(lambda d: d * _slope(out, place, x), dx[place]))
+
+
+def second_slope(operation: Any, x: Tensor) -> Tensor:
+    """f″(x), entry by entry, where the backward operation has no derivative of its own."""
+
+    def first(x: Tensor) -> Tensor:
+        return torch.func.grad(lambda x: operation(x).sum())(x)
+
+    return torch.func.grad(lambda x: first(x).sum())(x)
+
+
+@rule(aten.silu_backward.default, aten.mish_backward.default)
+def smooth_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+    """y = g f′(x) of a smooth f."""
+    backward = out.node.target
+    f = aten.silu.default if backward is aten.silu_backward.default else aten.mish.default
+    second = out.tracer.create_proxy("call_function", second_slope, (f, x[1]), {})
+    along = product(lambda dg: dg * backward(torch.ones_like(x[1]), x[1]), dx[0])
+    return total(along, product(lambda d: (x[0] * second) * d, dx[1]))
+
+
+@rule(aten.log_sigmoid_forward.default)
+def log_sigmoid(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+    """y = log σ(x), so ẏ = σ(−x) ẋ; the second output is a buffer."""
+    return (product(lambda d: d * torch.sigmoid(-x[0]), dx[0]), None)
+
+
+@rule(aten.log_sigmoid_backward.default)
+def log_sigmoid_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+    """y = g σ(−x), so ẏ = ġ σ(−x) − g σ(x) σ(−x) ẋ."""
+    falling = torch.sigmoid(-x[1])
+    across = product(lambda d: (x[0] * falling * (falling - 1)) * d, dx[1])
+    return total(product(lambda dg: dg * falling, dx[0]), across)
+
+
+@rule(aten.clamp.default, aten.clamp_min.default, aten.clamp_max.default)
+def clamp(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+    """The tangent where the entry is not cut off."""
+    return product(lambda d: torch.where(torch.eq(out, x[0]), d, 0.0), dx[0])
+
+
+@rule(aten.linalg_vector_norm.default)
+def vector_norm(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+    """y = ‖x‖₂, so ẏ = x·ẋ / y."""
+    order, dim, keepdim = (list(x) + [None, 2, None, False][len(x) :])[1:4]
+    if order != 2:
+        raise NotImplementedError(f"no rule for the tangent of a norm of order {order}")
+    return product(lambda d: (x[0] * d).sum(dim, keepdim=keepdim) / out, dx[0])
+
+
+@rule(aten.var.correction, aten.std.correction)
+def variance(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+    """Of y = Σ (x − mean x)²/(n − c): ẏ = 2 Σ (x − mean x) ẋ/(n − c); of its root: ẏ/2y."""
+    shape, dims = x[0].shape, x[1] if len(x) > 1 else None
+    keepdim, correction = out.node.kwargs.get("keepdim"), out.node.kwargs.get("correction")
+    count = math.prod(shape[dim] for dim in (range(len(shape)) if dims is None else dims))
+    free = count - (1 if correction is None else correction)
+    centred = (x[0] - x[0].mean(dims, keepdim=True)) / free
+    inner = product(lambda d: (centred * d).sum(dims, keepdim=bool(keepdim)), dx[0])
+    is_root = out.node.target is aten.std.correction
+    return product(lambda s: s / out if is_root else 2 * s, inner)
 
 
 @rule(aten.relu.default)
