@@ -10,7 +10,7 @@ class ProductMethod(StrEnum):
     """
 
     AUTO = "auto"
-    """FORWARD_OVER_REVERSE while little is asked for, LINEARIZED from where the tracing pays (counted
+    """FORWARD_OVER_REVERSE for little work, LINEARIZED from where the tracing pays (counted
     in arithmetic, not in time); where the model cannot be traced, the faster of CACHED_GRAPH and
     what was used before, which is timed."""
 
