@@ -13,10 +13,11 @@ from benchmarks.timing import interleaved
 
 BLOCK = 8
 QUICK_SIZES = {"ResNet-20": 32}
-QUICK_BLOCKS = ("MLP",)
+BLOCKS = {True: ("MLP",), False: ("SmallCNN", "MLP", "GPT")}
+"""Networks on which a block of vectors is multiplied too, quick or full."""
 QUICK_MEMORY = (("SmallCNN", "Hessian"), ("GPT", "Hessian"))
-"""What the quick run measures of blocks and of memory: the cheapest, and the largest."""
-SLOWER_METHODS = ("recomputed", "forward_over_reverse", "compiled")
+"""What the quick run measures of memory."""
+SLOWER_METHODS = ("recomputed", "forward_over_reverse")
 GRADIENT = "gradient"
 
 OPERATORS: dict[str, tuple[dict[str, Callable], Callable]] = {
@@ -65,7 +66,7 @@ def compare_one(name: str, operator: str, quick: bool, device: str = "cpu") -> d
             entry["error"] = f"{type(error).__name__}: {error}"[:300]
             continue
         products[label] = lambda matvec=matvec: matvec(v)
-        if (not quick or name in QUICK_BLOCKS) and label in OPERATORS[operator][0]:
+        if name in BLOCKS[quick] and label in OPERATORS[operator][0]:
             blocks[label] = _block(label, matvec, V)
         if label.startswith(peers.LANDSCOPE):
             told = operator_itself.explain()
