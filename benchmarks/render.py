@@ -41,8 +41,8 @@ LIMITS = {
     "of multiple eigenvalues that a Krylov space from one vector misses; ARPACK does not look.",
     "density": "Products, each at its cost above. Peers need probes to average out what one probe "
     "says of the outliers; here converged outliers count exactly.",
-    "spectrum": "SmallCNN: the dense eigenvalue problem itself. ResNet-20: n²D operations of the Gram "
-    "matrix in the problem's dtype (added up in float64), alone 5 to 6 times one `eigvalsh`.",
+    "spectrum": "SmallCNN: the dense eigenvalue problem itself. ResNet-20: n²D operations of the "
+    "Gram matrix in the problem's dtype (added up in float64), alone 5 to 6 times one `eigvalsh`.",
     "clustering": "One backward pass per logit, without the forward pass, is the floor of C passes "
     "for the norms by general routes; layer-wise norms need inner products of activations too.",
 }
@@ -61,10 +61,11 @@ def _lines(results: dict) -> Iterator[str]:
     if setting["quick"]:
         yield "Quick sizes: smaller batches and data than in `make bench`, whose table counts.\n"
     yield (
-        "All competitors take turns within each round, their order rotated; medians of five rounds "
-        "(clustering: the fastest of three; spectra of G: one run). A fixed matrix product is timed around each round, and rounds in which it "
-        "took more than 1.3 times its median are discarded. A *gradient*, the unit of cost, is one "
-        "eager `torch.autograd.grad` of the mean loss with its forward pass on the same batch. "
+        "All competitors take turns within each round, their order rotated; medians of five "
+        "rounds (clustering: the fastest of three; spectra of G: one run). A fixed matrix product is "
+        "timed around each round, and rounds in which it took more than 1.3 times its median are "
+        "discarded. A *gradient*, the unit of cost, is one eager `torch.autograd.grad` of the mean "
+        "loss with its forward pass on the same batch. "
         "Ratios are times of a peer over times of Landscope: above 1, Landscope is faster. Errors "
         "are relative to float64 by reverse mode twice.\n"
     )
