@@ -19,7 +19,7 @@ from benchmarks.networks import Workload, trained_cnn
 from benchmarks.timing import interleaved, seconds
 
 K, TOLERANCE = 10, 1e-3
-SIZE = {True: (128, 4), False: (1024, 4)}
+SIZE = {True: (128, 4), False: (512, 4)}
 """Examples and batches, quick or full."""
 LOOSER, BASES = (100, 30, 10, 3, 1), (None, 40)
 STEPS = (20, 30, 40, 60, 80, 120, 160)

@@ -62,8 +62,8 @@ def _lines(results: dict) -> Iterator[str]:
         yield "Quick sizes: smaller batches and data than in `make bench`, whose table counts.\n"
     yield (
         "All competitors take turns within each round, their order rotated; medians of five "
-        "rounds (clustering: the fastest of three; spectra of G: one run). A fixed matrix product is "
-        "timed around each round, and rounds in which it took more than 1.3 times its median are "
+        "rounds (clustering: the fastest of three; spectra of G: one run). A fixed matrix product "
+        "is timed around each round; rounds in which it took more than 1.3 times its median are "
         "discarded. A *gradient*, the unit of cost, is one eager `torch.autograd.grad` of the mean "
         "loss with its forward pass on the same batch. "
         "Ratios are times of a peer over times of Landscope: above 1, Landscope is faster. Errors "
