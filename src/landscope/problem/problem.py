@@ -328,7 +328,11 @@ class Problem:
                     f"a derivative has NaN or infinity in parameter {self._layout.name_of(entry)!r}"
                     f" on batch {batch_of_part[index] if batch_of_part else index}"
                 )
-            total = part.detach().to(wide) if total is None else total.add_(part.detach())
+            part = part.detach()
+            if total is None:
+                total = part  # one part alone needs no wider sum
+            else:
+                total = total.to(wide) + part if index == 1 else total.add_(part)
         assert total is not None, "a problem has at least one batch"
         return total.to(self.dtype)
 
@@ -336,7 +340,7 @@ class Problem:
         self, parts: Iterable[Float[Tensor, "*n"]], batch_of_part: Sequence[int] | None = None
     ) -> Float[Tensor, "*n"]:
         """(1/N) Σ_μ from the sums of batches, or of parts of batches."""
-        return self.sum_over_batches(parts, batch_of_part).div_(self.normalizer)
+        return self.sum_over_batches(parts, batch_of_part) / self.normalizer
 
     def _read(self, batches: list[Any]) -> Iterator[Batch]:
         """Run the model once over the data, refusing what cannot be measured."""

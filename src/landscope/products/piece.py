@@ -34,7 +34,7 @@ class PlainPiece:
 
     def block_product(self, columns: Float[Tensor, "k n"]) -> Float[Tensor, "m k"]:
         """A V, one by one."""
-        return torch.stack([self.product(v) for v in columns], dim=1)
+        return torch.stack([self.product(v) for v in columns]).T
 
 
 class TracedPiece:
@@ -76,7 +76,7 @@ class TracedPiece:
         if self._side_by_side:
             stacked = [torch.stack(parts) for parts in zip(*directions, strict=True)]
             return self._traced.block_product(constants, stacked)
-        return torch.stack([self._traced.product(constants, d) for d in directions], dim=1)
+        return torch.stack([self._traced.product(constants, d) for d in directions]).T
 
     def _constants(self) -> list[Tensor]:
         if self.kept is not None:
