@@ -56,9 +56,9 @@ class BatchDerivative(ABC):
     def extra_inputs(self) -> list[Tensor]:
         """What enters the product beside the weights, the model's other state and the data."""
 
-    @abstractmethod
-    def directions(self, v: Float[Tensor, "..."]) -> list[Tensor]:
-        """A vector as the directions of the graph."""
+    def directions(self, v: Float[Tensor, " n"]) -> list[Tensor]:
+        """A vector as the directions of the graph: by default one for each parameter."""
+        return list(self.problem.unflatten(v).values())
 
     @property
     def length(self) -> int:
@@ -97,11 +97,6 @@ class BatchDerivative(ABC):
 def leaves_of(inputs: Sequence[Tensor], count: int) -> list[Tensor]:
     """The first inputs as leaves of a new autograd graph."""
     return [x.detach().requires_grad_() for x in inputs[:count]]
-
-
-def parameter_directions(problem: Problem, v: Float[Tensor, " D"]) -> list[Tensor]:
-    """A vector of weight space as one tensor for each parameter."""
-    return list(problem.unflatten(v).values())
 
 
 def step_along(w: Float[Tensor, " D"], v: Float[Tensor, " D"]) -> float:

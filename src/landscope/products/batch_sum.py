@@ -237,15 +237,15 @@ class BatchSum:
     def _settle(self) -> None:
         """Take the way for many products: graphs, or where there can be none, a kept one."""
         self._settled = True
-        before = self._pieces, self.method, self._reason
+        before = self._pieces, self._traced, self.method, self._reason
         try:
             self._use_traced(ProductMethod.LINEARIZED)
         except UNTRACEABLE as refusal:
-            self._pieces, self.method, self._reason = before
+            self._pieces, self._traced, self.method, self._reason = before
             self._keep_graphs_if_faster(f"the model cannot be traced ({_first_line(refusal)})")
             return
         if self._self_check and self._error() > self._tolerance:
-            self._pieces, self.method, self._reason = before
+            self._pieces, self._traced, self.method, self._reason = before
             self._keep_graphs_if_faster("the traced product is wrong")
 
     def _use_plain(self, method: ProductMethod, reason: str) -> None:
@@ -257,6 +257,7 @@ class BatchSum:
             ProductMethod.FINITE_DIFFERENCE: lambda d: d.finite_difference(),
         }
         self._pieces = [PlainPiece(ways[method](derivative)) for derivative in self._derivatives]
+        self._traced = ()  # graphs that are no longer used keep no memory
 
     def _use_reference(self, why: str) -> None:
         warnings.warn(

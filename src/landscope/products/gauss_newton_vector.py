@@ -12,7 +12,6 @@ from landscope.products.batch_derivative import (
     BatchDerivative,
     Product,
     leaves_of,
-    parameter_directions,
 )
 from landscope.products.jacobian_vector import JacobianForward, value_and_pullback
 from landscope.products.traced import TracedProduct, partition, trace, write_tangents
@@ -77,10 +76,6 @@ class GaussNewtonVector(BatchDerivative):
         zeros = self.w.new_zeros(len(self._targets), self.problem.num_classes)
         return [self._targets, zeros]
 
-    def directions(self, v: Float[Tensor, " D"]) -> list[Tensor]:
-        """One for each parameter."""
-        return parameter_directions(self.problem, v)
-
     def graph(self, inputs: Sequence[Tensor]) -> TracedProduct:
         """The tangent of the logits' graph, then M, then what the pullback does with it."""
         logits = self.problem.logits_of(self.batch)
@@ -95,9 +90,7 @@ class GaussNewtonVector(BatchDerivative):
             return (z, *pulled)
 
         graph = trace(logits_and_pulled, inputs)
-        written, values, _ = write_tangents(
-            graph, {i: i for i in range(count)}, linked={end + 1: 0}
-        )
+        written, values, _ = write_tangents(graph, count, linked={end + 1: 0})
         return partition(written, count, values[1:], [x.shape for x in logits.parameters])
 
     def asymmetry(self, product: Product, u: Tensor, v: Tensor) -> float:

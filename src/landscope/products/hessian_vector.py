@@ -14,7 +14,6 @@ from landscope.products.batch_derivative import (
     Product,
     central_difference,
     leaves_of,
-    parameter_directions,
 )
 from landscope.products.traced import TracedProduct, partition, trace, write_tangents
 
@@ -99,10 +98,6 @@ class HessianVector(BatchDerivative):
         """The constants of φ."""
         return self._constants
 
-    def directions(self, v: Float[Tensor, " D"]) -> list[Tensor]:
-        """One for each parameter."""
-        return parameter_directions(self.problem, v)
-
     def graph(self, inputs: Sequence[Tensor]) -> TracedProduct:
         """The tangent of the gradient's graph."""
         logits = self.problem.logits_of(self.batch)
@@ -116,7 +111,7 @@ class HessianVector(BatchDerivative):
             )
 
         graph = trace(gradient, inputs)
-        written, _, tangents = write_tangents(graph, {i: i for i in range(count)})
+        written, _, tangents = write_tangents(graph, count)
         return partition(written, count, tangents, [x.shape for x in logits.parameters])
 
     def asymmetry(self, product: Product, u: Tensor, v: Tensor) -> float:

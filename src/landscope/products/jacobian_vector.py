@@ -13,7 +13,6 @@ from landscope.products.batch_derivative import (
     Product,
     central_difference,
     leaves_of,
-    parameter_directions,
 )
 from landscope.products.traced import TracedProduct, partition, trace, write_tangents
 
@@ -67,16 +66,12 @@ class JacobianForward(BatchDerivative):
         """None."""
         return []
 
-    def directions(self, v: Float[Tensor, " D"]) -> list[Tensor]:
-        """One for each parameter."""
-        return parameter_directions(self.problem, v)
-
     def graph(self, inputs: Sequence[Tensor]) -> TracedProduct:
         """The tangent of the logits' graph."""
         logits = self.problem.logits_of(self.batch)
         count = len(logits.parameters)
         graph = trace(lambda *inputs: (logits(*inputs),), inputs)
-        written, _, tangents = write_tangents(graph, {i: i for i in range(count)})
+        written, _, tangents = write_tangents(graph, count)
         return partition(written, count, tangents, [logits_shape(graph)])
 
     def asymmetry(self, product: Product, u: Tensor, v: Tensor) -> float:
@@ -118,7 +113,7 @@ class JacobianAdjoint(BatchDerivative):
         """A cotangent, for its shape."""
         return [self.w.new_zeros(self.length).view(-1, self.problem.num_classes)]
 
-    def directions(self, u: Float[Tensor, "..."]) -> list[Tensor]:
+    def directions(self, u: Float[Tensor, " n"]) -> list[Tensor]:
         """The cotangent."""
         return [u.view(-1, self.problem.num_classes)]
 
@@ -134,7 +129,7 @@ class JacobianAdjoint(BatchDerivative):
                                        materialize_grads=True)  # fmt: skip
 
         graph = trace(pulled, inputs)
-        written, values, _ = write_tangents(graph, {}, along=end)
+        written, values, _ = write_tangents(graph, 0, along=end)
         return partition(written, 1, values, [x.shape for x in logits.parameters])
 
 

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from landscope.problem import Batch, Problem
 from landscope.problem.linear_head import LinearHead
-from landscope.products.batch_derivative import BatchDerivative, Product, parameter_directions
-from landscope.products.gauss_newton_vector import LogitMap
+from landscope.products.batch_derivative import BatchDerivative, Product
+from landscope.products.gauss_newton_vector import GaussNewtonVector, LogitMap
 from landscope.products.jacobian_vector import JacobianAdjoint, JacobianForward
 from landscope.products.traced import TracedProduct
 
@@ -17,7 +17,7 @@ ROW_BYTES = 8 * 2**20
 """Bytes of the logits that are built at a time."""
 
 
-class LargeOutputVector(BatchDerivative):
+class LargeOutputVector(GaussNewtonVector):
     """v ↦ Σ_μ (J^μ)ᵀ M^μ J^μ v, for logits z = h Wᵀ + b from a linear layer.
 
     With (ḣ, Ẇ, ḃ) the tangents of the features and of the layer, ż = ḣ Wᵀ + h Ẇᵀ + ḃ and u = M ż
@@ -41,47 +41,37 @@ class LargeOutputVector(BatchDerivative):
     def __init__(
         self, problem: Problem, batch: Batch, kind: str, logit_map: LogitMap, head: LinearHead
     ) -> None:
-        super().__init__(problem, batch)
-        self.kind = kind  # type: ignore[misc]
-        self._logit_map, self._head = logit_map, head
+        super().__init__(problem, batch, kind, logit_map)
+        self._head = head
         body = problem.without_head(head.layer)
         self._forward, self._adjoint = JacobianForward(body, batch), JacobianAdjoint(body, batch)
         self._features = body.batch_logits(batch)
-        self._targets = batch.targets.to(problem.device)
 
     def forward_mode(self) -> Product:
         """Features in forward mode."""
-        return self._through(self._forward.forward_mode(), self._adjoint.forward_mode())
+        return self._around_last_layer(self._forward.forward_mode(), self._adjoint.forward_mode())
 
     def reverse_mode(self) -> Product:
         """Features in reverse mode twice."""
-        return self._through(self._forward.reverse_mode(), self._adjoint.reverse_mode())
+        return self._around_last_layer(self._forward.reverse_mode(), self._adjoint.reverse_mode())
 
     def cached_graph(self) -> Product:
         """Features through kept graphs."""
-        return self._through(self._forward.cached_graph(), self._adjoint.cached_graph())
+        return self._around_last_layer(self._forward.cached_graph(), self._adjoint.cached_graph())
 
     def finite_difference(self) -> Product:
         """Features at two points."""
-        return self._through(self._forward.finite_difference(), self._adjoint.reverse_mode())
+        return self._around_last_layer(
+            self._forward.finite_difference(), self._adjoint.reverse_mode()
+        )
 
     def extra_inputs(self) -> list[Tensor]:
         """None: the last layer is no part of the graph."""
         return []
 
-    def directions(self, v: Float[Tensor, " D"]) -> list[Tensor]:
-        """One for each parameter."""
-        return parameter_directions(self.problem, v)
-
     def graph(self, inputs: Sequence[Tensor]) -> TracedProduct:
         """None of its own."""
         raise NotImplementedError("the last layer goes through the logits some rows at a time")
-
-    def asymmetry(self, product: Product, u: Tensor, v: Tensor) -> float:
-        """|u·A v − v·A u| over its size."""
-        Au, Av = product(u).double(), product(v).double()
-        size = (Au.norm() * v.double().norm() + Av.norm() * u.double().norm()).clamp_min(1e-300)
-        return float((u.double() @ Av - v.double() @ Au).abs() / size)
 
     @property
     def parts(self) -> list[BatchDerivative]:
@@ -90,9 +80,9 @@ class LargeOutputVector(BatchDerivative):
 
     def assembled(self, products: list[Product]) -> Product:
         """Both with the last layer between them."""
-        return self._through(*products)
+        return self._around_last_layer(*products)
 
-    def _through(self, forward: Product, adjoint: Product) -> Product:
+    def _around_last_layer(self, forward: Product, adjoint: Product) -> Product:
         @torch.no_grad()
         def product(v: Float[Tensor, " D"]) -> Float[Tensor, " D"]:
             h = self._features(self.w)

@@ -110,7 +110,7 @@ def trace(function: Callable[..., Any], inputs: Sequence[Tensor]) -> fx.Graph:
 
 def write_tangents(
     graph: fx.Graph,
-    moving: Mapping[int, int],
+    num_moving: int,
     *,
     linked: Mapping[int, int] | None = None,
     along: int | None = None,
@@ -121,8 +121,8 @@ def write_tangents(
     ----------
     graph : Graph
         From `trace`; its output is a flat tuple.
-    moving : mapping
-        Index of an input ↦ index of the direction along which it moves.
+    num_moving : int
+        Number of inputs, the first ones, that move along a direction each.
     linked : mapping, optional
         Index of an input ↦ index of the output whose tangent it stands for.
     along : int, optional
@@ -148,8 +148,8 @@ def write_tangents(
     for index, node in enumerate(inputs):
         values[node] = _Symbol(written.placeholder(f"x{index}"), tracer)
         values[node].node.meta.update(node.meta)
-    for index in moving:
-        tangents[inputs[index]] = _Symbol(written.placeholder(f"v{index}"), tracer)
+    for index, node in enumerate(inputs[:num_moving]):
+        tangents[node] = _Symbol(written.placeholder(f"v{index}"), tracer)
     if along is not None:
         values[inputs[along]] = _Symbol(written.placeholder("v"), tracer)
 
