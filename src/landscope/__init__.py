@@ -34,6 +34,7 @@ from landscope.operators import (
     low_rank_spectrum,
 )
 from landscope.problem import Problem
+from landscope.random_model import RandomModel
 from landscope.training import Recorder
 
 __version__ = version("landscope")
@@ -47,6 +48,7 @@ __all__ = [
     "LogitJacobian",
     "Problem",
     "Projected",
+    "RandomModel",
     "Recorder",
     "TangentKernel",
     "block_traces",
