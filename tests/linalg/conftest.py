@@ -2,6 +2,8 @@ import jaxtyping
 import pytest
 import torch
 
+from landscope.linalg.checkpoint import Checkpoint
+
 
 class MatrixOperator:
     """The least that linalg asks of an operator, around a dense matrix; counts its products."""
@@ -28,6 +30,17 @@ class DiagonalOperator(MatrixOperator):
         return torch.einsum("i,i...->i...", self.matrix, vectors)
 
 
+class Interrupted(DiagonalOperator):
+    """Stops its user after so many products."""
+
+    limit = 10**9
+
+    def __matmul__(self, vectors):
+        if self.num_products >= self.limit:
+            raise KeyboardInterrupt
+        return super().__matmul__(vectors)
+
+
 def symmetric_matrix(eigenvalues, seed=0):
     """A float64 matrix with these eigenvalues and random eigenvectors."""
     values = torch.as_tensor(eigenvalues, dtype=torch.float64)
@@ -50,6 +63,12 @@ def _operator_with():
 @pytest.fixture(name="operator_of")
 def _operator_of():
     return MatrixOperator
+
+
+@pytest.fixture(name="always_due")
+def _always_due(monkeypatch):
+    """Checkpoints are written at every step."""
+    monkeypatch.setattr(Checkpoint, "save_if_due", Checkpoint.save)
 
 
 @pytest.fixture(name="without_shape_checks")

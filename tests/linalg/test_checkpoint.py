@@ -13,28 +13,12 @@ from landscope.linalg.checkpoint import Checkpoint
 from landscope.linalg.krylov import KrylovSubspace
 from landscope.linalg.product import CountedProduct
 
-from .conftest import DiagonalOperator
+from .conftest import DiagonalOperator, Interrupted
 
 EIGENVALUES = torch.cat(
     [torch.tensor([9.0, 8.0, 8.0, 8.0, -5.0]), torch.linspace(0, 1, 1995)]
 ).double()
 ARGUMENTS = {"k": 5, "which": "LM", "tol": 1e-8, "basis_size": 16, "seed": 3}
-
-
-class Interrupted(DiagonalOperator):
-    """Stops its user after so many products."""
-
-    limit = 10**9
-
-    def __matmul__(self, vectors):
-        if self.num_products >= self.limit:
-            raise KeyboardInterrupt
-        return super().__matmul__(vectors)
-
-
-@pytest.fixture(name="always_due")
-def _always_due(monkeypatch):
-    monkeypatch.setattr(Checkpoint, "save_if_due", Checkpoint.save)
 
 
 def interrupt(path, limit, eigenvalues=EIGENVALUES, **arguments):

@@ -42,6 +42,16 @@ def test_relation_holds_through_growth_restart_and_fresh_vectors(operator_with, 
     check_relation(krylov, operator)
 
 
+def test_one_start_vector_gives_a_tridiagonal_projection(operator_with):
+    krylov = KrylovSubspace(CountedProduct(operator_with(np.linspace(-1, 1, 60))), capacity=9)
+    krylov.add(start(60))
+    for _ in range(8):
+        krylov.expand()
+    T = krylov.projected
+    assert torch.triu(T, 2).abs().max() < 1e-14
+    assert T.diagonal(1).min() > 0.1  # each step is a new direction
+
+
 def test_invariant_subspace_leaves_nothing_pending(operator_of):
     eigenvalues = [3.0, 3.0, 2.0, 2.0, 1.0, 1.0] + [0.0] * 30
     operator = operator_of(torch.diag(torch.tensor(eigenvalues, dtype=torch.float64)))

@@ -1,19 +1,20 @@
-"""A Krylov space in a file, from which a killed iteration goes on."""
+"""Krylov spaces in a file, from which a killed iteration goes on."""
 
 import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from landscope.linalg.krylov import KrylovSubspace
+from landscope.linalg.product import CountedProduct
 
 SHARE_OF_TIME = 0.05  # that may go into writing
 _TYPES = {
@@ -26,7 +27,7 @@ _TYPES = {
 
 
 class Checkpoint:
-    """One safetensors file with the state of a Krylov iteration, written beside and renamed.
+    """One safetensors file with the state of Krylov iterations, written beside and renamed.
 
     A process killed at any moment leaves the last whole file. Called again with the same
     arguments, the iteration goes on from there and takes the same steps; one product then compares
@@ -42,7 +43,9 @@ class Checkpoint:
     Attributes
     ----------
     state : dict of str to Tensor
-        What is kept beside the Krylov space, as last restored; written with every save.
+        What is kept beside the Krylov spaces: at first as the file has it; written with each save.
+    unrestored : bool
+        Whether the file holds Krylov spaces that were not restored yet.
 
     Raises
     ------
@@ -55,51 +58,49 @@ class Checkpoint:
         self.arguments = json.loads(json.dumps(dict(arguments)))
         self.state: dict[str, Tensor] = {}
         self._written, self._duration = time.monotonic(), 0.0
-        self.exists = self.path.exists()
-        if self.exists:
+        self.unrestored = self.path.exists()
+        if self.unrestored:
             self._compare(self._metadata())
+            self._recall()
 
-    def restore(self, krylov: KrylovSubspace) -> bool:
-        """Fill an empty Krylov space, and ``state``, from the file; False where there is none.
+    def restore(self, *spaces: KrylovSubspace) -> bool:
+        """Fill empty Krylov spaces of one operator from the file, once; False where there is none.
 
         Raises
         ------
         ValueError
             If A gives another product than it did when the file was written.
         """
-        if not self.exists:
+        if not self.unrestored:
             return False
+        self.unrestored = False
         with safe_open(self.path, framework="pt") as file:
-            names = set(file.keys())
-            self.state = {
-                name.removeprefix("state."): file.get_tensor(name)
-                for name in names
-                if name.startswith("state.")
-            }
-            krylov.H, krylov.scale = file.get_tensor("H"), file.get_tensor("scale").item()
-            krylov.product.count = int(file.get_tensor("count"))
-            for i in range(len(krylov.H)):
-                krylov.basis.append(file.get_tensor(f"q{i}"))
-        self._compare_products(krylov)
+            for s, krylov in enumerate(spaces):
+                krylov.H = file.get_tensor(f"{s}.H")
+                krylov.scale = file.get_tensor(f"{s}.scale").item()
+                krylov.product.count = int(file.get_tensor("count"))
+                for i in range(len(krylov.H)):
+                    krylov.basis.append(file.get_tensor(f"{s}.q{i}"))
+        self._compare_products(spaces[0])
         return True
 
-    def save_if_due(self, krylov: KrylovSubspace) -> None:
+    def save_if_due(self, *spaces: KrylovSubspace) -> None:
         """Write the file, but for at most a twentieth of the time that passes."""
         if time.monotonic() - self._written >= self._duration / SHARE_OF_TIME:
-            self.save(krylov)
+            self.save(*spaces)
 
-    def save(self, krylov: KrylovSubspace) -> None:
-        """Write the Krylov space and ``state``."""
+    def save(self, *spaces: KrylovSubspace) -> None:
+        """Write Krylov spaces of one operator, and ``state``."""
         started = time.monotonic()
-        small = {
-            "H": krylov.H,
-            "scale": torch.tensor(krylov.scale, dtype=torch.float64),
-            "count": torch.tensor(krylov.product.count),
-        } | {f"state.{name}": tensor for name, tensor in self.state.items()}
+        small = {"count": torch.tensor(spaces[0].product.count)}
+        for s, krylov in enumerate(spaces):
+            small[f"{s}.H"] = krylov.H
+            small[f"{s}.scale"] = torch.tensor(krylov.scale, dtype=torch.float64)
+        small |= {f"state.{name}": tensor for name, tensor in self.state.items()}
         beside = self._beside
         with open(beside, "wb") as file:
-            file.write(self._header(small, krylov))
-            for tensor in _tensors(small, krylov):
+            file.write(_header(self.arguments, small, spaces))
+            for tensor in _tensors(small, spaces):
                 file.write(tensor.contiguous().numpy().tobytes())
             file.flush()
             os.fsync(file.fileno())
@@ -116,24 +117,6 @@ class Checkpoint:
     def _beside(self) -> Path:
         return self.path.with_name(f".{self.path.name}.partial")
 
-    def _header(self, small: Mapping[str, Tensor], krylov: KrylovSubspace) -> bytes:
-        """The head of a safetensors file; the vectors follow one by one, never all in memory."""
-        entries: dict[str, Any] = {"__metadata__": {"arguments": json.dumps(self.arguments)}}
-        offset = 0
-        vector = torch.empty(krylov.space.local_dim, dtype=krylov.space.dtype, device="meta")
-        vectors = {f"q{i}": vector for i in range(krylov.basis.size)}
-        for name, tensor in (dict(small) | vectors).items():
-            stop = offset + tensor.nbytes
-            entries[name] = {
-                "dtype": _TYPES[tensor.dtype],
-                "shape": list(tensor.shape),
-                "data_offsets": [offset, stop],
-            }
-            offset = stop
-        text = json.dumps(entries).encode()
-        text += b" " * (-len(text) % 8)
-        return len(text).to_bytes(8, "little") + text
-
     def _metadata(self) -> dict[str, Any]:
         try:
             with safe_open(self.path, framework="pt") as file:
@@ -144,8 +127,16 @@ class Checkpoint:
                 f"remove it to start anew"
             ) from error
 
+    def _recall(self) -> None:
+        with safe_open(self.path, framework="pt") as file:
+            self.state = {
+                name.removeprefix("state."): file.get_tensor(name)
+                for name in set(file.keys())
+                if name.startswith("state.")
+            }
+
     def _compare(self, written: dict[str, Any]) -> None:
-        for name in self.arguments.keys() | written.keys():
+        for name in self.arguments | written:
             before, now = written.get(name), self.arguments.get(name)
             if before != now:
                 raise ValueError(
@@ -157,12 +148,33 @@ class Checkpoint:
         """Apply A to the mean of Q, and compare with AQ = [Q W]H."""
         mean = torch.full((krylov.size, 1), krylov.size**-0.5, dtype=torch.float64)
         padded = torch.nn.functional.pad(mean, (0, 0, 0, krylov.pending))
-        image = krylov.product(krylov.basis.combine(padded))
-        deviation = krylov.space.norms(image - krylov.basis.combine(krylov.H @ mean)).item()
-        if deviation > 1000 * torch.finfo(krylov.space.dtype).eps * krylov.scale:
+        self.compare_product(
+            krylov.product,
+            krylov.basis.combine(padded),
+            krylov.basis.combine(krylov.H @ mean),
+            1000 * torch.finfo(krylov.space.dtype).eps * krylov.scale,
+        )
+
+    def compare_product(
+        self,
+        product: CountedProduct,
+        vector: Float[Tensor, "D 1"],
+        image: Float[Tensor, "D 1"],
+        allowed: float,
+    ) -> None:
+        """Apply A to a vector whose image is known.
+
+        Raises
+        ------
+        ValueError
+            If the product is farther from it than is allowed.
+        """
+        deviation = product.space.norms(product(vector) - image).item()
+        if deviation > allowed:
+            length = product.space.norms(image).item()
             raise ValueError(
-                f"checkpoint {self.path} belongs to another operator: a product differs by "
-                f"{deviation:.1e} where products are up to {krylov.scale:.1e} long"
+                f"checkpoint {self.path} belongs to another operator: a product of length "
+                f"{length:.1e} differs by {deviation:.1e}"
             )
 
 
@@ -173,7 +185,32 @@ def digest(tensor: Shaped[Tensor, "..."] | None) -> str | None:
     return hashlib.sha256(tensor.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
 
 
-def _tensors(small: Mapping[str, Tensor], krylov: KrylovSubspace) -> Iterator[Tensor]:
+def _header(
+    arguments: Mapping[str, Any], small: Mapping[str, Tensor], spaces: Sequence[KrylovSubspace]
+) -> bytes:
+    """The head of a safetensors file; the vectors follow one by one, never all in memory."""
+    entries: dict[str, Any] = {"__metadata__": {"arguments": json.dumps(arguments)}}
+    offset = 0
+    vectors = {
+        f"{s}.q{i}": torch.empty(krylov.space.local_dim, dtype=krylov.space.dtype, device="meta")
+        for s, krylov in enumerate(spaces)
+        for i in range(krylov.basis.size)
+    }
+    for name, tensor in (dict(small) | vectors).items():
+        stop = offset + tensor.nbytes
+        entries[name] = {
+            "dtype": _TYPES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [offset, stop],
+        }
+        offset = stop
+    text = json.dumps(entries).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _tensors(small: Mapping[str, Tensor], spaces: Sequence[KrylovSubspace]) -> Iterator[Tensor]:
     yield from (tensor.cpu() for tensor in small.values())
-    for i in range(krylov.basis.size):
-        yield krylov.basis.block(i, i + 1)[:, 0].cpu()
+    for krylov in spaces:
+        for i in range(krylov.basis.size):
+            yield krylov.basis.block(i, i + 1)[:, 0].cpu()

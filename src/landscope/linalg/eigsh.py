@@ -30,7 +30,7 @@ def eigsh(
     basis_size: int | None = None,
     coarse: Any = None,
     storage: str | Path = "device",
-    checkpoint: str | Path | None = None,
+    checkpoint: str | Path | Checkpoint | None = None,
 ) -> Eigenpairs:
     """Eigenpairs of a symmetric operator at one or both ends of its spectrum.
 
@@ -65,10 +65,10 @@ def eigsh(
         Where the Krylov basis is kept: with A, in host memory, in a temporary file, or in one in
         the folder that is named. On disk about ten vectors of size D stay in memory, and the
         eigenvectors that are returned.
-    checkpoint : str or Path, optional
+    checkpoint : str, Path or Checkpoint, optional
         A file that keeps the state of the iteration, for at most a twentieth of the time. If it
         exists, the iteration goes on from there, after one product that compares A; at the end it
-        is removed.
+        is removed. As a `Checkpoint` it is the caller's, who compared the arguments and removes it.
 
     Returns
     -------
@@ -135,15 +135,19 @@ def eigsh(
         identity = space.identity()
         pairs, _ = rayleigh_ritz(product, identity, product(identity), k, which, tol)
     else:
-        arguments = {"D": space.dim, "dtype": str(space.dtype)}
+        arguments = {"algorithm": "eigsh", "D": space.dim, "dtype": str(space.dtype)}
         arguments |= {"k": k, "which": which, "tol": tol, "seed": seed, "v0": digest(v0)}
         arguments |= {"basis_size": basis_size, "max_products": max_products}
-        file = None if checkpoint is None else Checkpoint(checkpoint, arguments)
+        file = (
+            Checkpoint(checkpoint, arguments) if isinstance(checkpoint, str | Path) else checkpoint
+        )
         start = None if v0 is None else _start(v0, space, basis_size // 2)
-        if coarse is not None and not (file and file.exists):
+        if coarse is not None and not (file and file.unrestored):
             start = _coarse_vectors(coarse, A, k, which, tol, seed)
         search = ThickRestart(product, k, which, tol, basis_size, max_products, seed, file)
         pairs = search.run(start)
+        if file and file is not checkpoint:
+            file.remove()
     if not pairs.converged:
         warnings.warn(
             f"eigsh: residuals up to {pairs.residuals.max():.1e} stay above tol·|λ|max for "

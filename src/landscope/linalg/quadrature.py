@@ -1,11 +1,13 @@
 """Gauss quadrature of a spectrum: what Lanczos runs from random probes say about it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
+from landscope.linalg.checkpoint import Checkpoint
 from landscope.linalg.krylov import KrylovSubspace
 from landscope.linalg.product import CountedProduct
 
@@ -68,6 +70,20 @@ def known(eigenvalues: Float64[Tensor, " n"], dim: int) -> Quadrature:
     )
 
 
+def packed(parts: list[Quadrature]) -> dict[str, Tensor]:
+    """Several quadratures as a few tensors, for a file."""
+    return {
+        "num_nodes": torch.tensor([len(part.nodes) for part in parts], dtype=torch.int64),
+    } | vars(mixture(parts, [1.0] * len(parts)))
+
+
+def unpacked(tensors: Mapping[str, Tensor]) -> list[Quadrature]:
+    """The quadratures that were packed."""
+    lengths = tensors["num_nodes"].tolist()
+    columns = (tensors[field.name].split(lengths) for field in fields(Quadrature))
+    return [Quadrature(*part) for part in zip(*columns, strict=True)]
+
+
 def mixture(parts: list[Quadrature], shares: list[float]) -> Quadrature:
     """Several quadratures, each with its share of the mass."""
     return Quadrature(
@@ -84,6 +100,7 @@ def lanczos_quadratures(
     num_steps: int,
     dim: int,
     settle: bool = False,
+    checkpoint: Checkpoint | None = None,
 ) -> list[Quadrature]:
     """Quadratures of several probes, each with its own Krylov space, products in one block.
 
@@ -99,6 +116,8 @@ def lanczos_quadratures(
         Dimension of the space that the probes are random in.
     settle : bool
         Whether converged Ritz values count as eigenvalues, see `_settled`.
+    checkpoint : Checkpoint, optional
+        A file to go on from and to keep up; it is left in place at the end.
 
     Returns
     -------
@@ -107,13 +126,16 @@ def lanczos_quadratures(
     """
     spaces = [KrylovSubspace(product, min(num_steps, dim) + 1) for _ in probes.T]
     directions = probes / product.space.norms(probes).to(probes)
-    for krylov, direction in zip(spaces, directions.split(1, dim=1), strict=True):
-        krylov.add(direction)
+    if not (checkpoint and checkpoint.restore(*spaces)):
+        for krylov, direction in zip(spaces, directions.split(1, dim=1), strict=True):
+            krylov.add(direction)
     while active := [krylov for krylov in spaces if krylov.pending and krylov.size < num_steps]:
         pending = [krylov.basis.block(krylov.size, krylov.basis.size) for krylov in active]
         images = product(torch.cat(pending, dim=1) if len(pending) > 1 else pending[0])
         for krylov, image in zip(active, images.split(1, dim=1), strict=True):
             krylov.absorb(image)
+        if checkpoint:
+            checkpoint.save_if_due(*spaces)
     return [_gauss(krylov, dim, settle) for krylov in spaces]
 
 

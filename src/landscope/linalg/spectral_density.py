@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, SupportsFloat
 
@@ -11,12 +12,20 @@ from jaxtyping import Float, Float64
 from scipy import stats
 from torch import Tensor
 
+from landscope.linalg.checkpoint import Checkpoint, digest
 from landscope.linalg.deflation import DeflatedProduct
 from landscope.linalg.eigenpairs import Eigenpairs
 from landscope.linalg.eigsh import eigsh
 from landscope.linalg.estimate import Estimate
 from landscope.linalg.product import CountedProduct
-from landscope.linalg.quadrature import Quadrature, known, lanczos_quadratures, mixture
+from landscope.linalg.quadrature import (
+    Quadrature,
+    known,
+    lanczos_quadratures,
+    mixture,
+    packed,
+    unpacked,
+)
 from landscope.linalg.space import VectorSpace
 
 
@@ -171,6 +180,7 @@ def spectral_density(
     deflate: int | str | Eigenpairs = 0,
     rtol: float | None = None,
     storage: str | Path = "device",
+    checkpoint: str | Path | None = None,
 ) -> SpectralDensity:
     r"""Estimate the density of a symmetric operator's spectrum.
 
@@ -211,11 +221,23 @@ def spectral_density(
     storage : {"device", "host", "disk"} or Path
         Where the Krylov bases are kept, as for `eigsh`: ``num_steps`` vectors of size D for each
         probe that runs.
+    checkpoint : str or Path, optional
+        A file that keeps the state, for at most a twentieth of the time. If it exists, the run
+        goes on from there and takes the same steps, after one product that compares A, and one
+        more for deflated eigenpairs that were found already; at the end it is removed.
 
     Returns
     -------
     SpectralDensity
         ``.grid .density .stderr .kernel .quantile(q) .mass(a, b) .interval(level)``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument cannot be used, or the checkpoint was written with other arguments or for
+        another operator.
+    FloatingPointError
+        If a product contains NaN or infinity.
 
     Notes
     -----
@@ -264,47 +286,67 @@ def spectral_density(
     if rtol is not None and not rtol > 0:
         raise ValueError(f"rtol must be positive, got {rtol}")
     space = CountedProduct(A).space
-    pairs = _known_pairs(A, space, deflate, seed, storage)
+    file = None
+    if checkpoint is not None:
+        arguments = {"algorithm": "spectral_density", "D": space.dim, "dtype": str(space.dtype)}
+        arguments |= {"num_probes": num_probes, "num_steps": num_steps, "seed": seed, "rtol": rtol}
+        arguments |= {"num_grid": num_grid, "width": width, "limits": limits}
+        arguments |= {"deflate": deflate, "block_size": getattr(A, "block_size", None)}
+        if isinstance(deflate, Eigenpairs):
+            arguments["deflate"] = [digest(deflate.values), digest(deflate.vectors)]
+        file = Checkpoint(checkpoint, arguments)
+    pairs = _known_pairs(A, space, deflate, seed, storage, file)
     product = DeflatedProduct(A, pairs.vectors, storage)
     left = space.dim - len(pairs.values)
-    probes = _probes(product, seed)
-    found: list[Quadrature] = []
+    found = unpacked(file.state) if file and "nodes" in file.state else []
+    probes = islice(_probes(product, seed), len(found), None)
 
     def density_from(count: int) -> SpectralDensity:
         """Use so many probes in all."""
         while len(found) < count:
             block = min(product.block_size or 1, count - len(found))
             starts = torch.cat([next(probes) for _ in range(block)], dim=1)
-            found.extend(
-                lanczos_quadratures(product, starts, num_steps, left, deflate == "converged")
-            )
-        shares = [left / space.dim / len(found) for _ in found]
-        quadrature = mixture([known(pairs.values, space.dim), *found], [1.0, *shares])
+            if file:
+                searched = isinstance(deflate, int) and deflate > 0
+                file.state = _eigenpair_tensors(pairs) if searched else {}
+                file.state |= packed(found) if found else {}
+            settle = deflate == "converged"
+            found.extend(lanczos_quadratures(product, starts, num_steps, left, settle, file))
+        used = found[:count]
+        shares = [left / space.dim / count] * count
+        quadrature = mixture([known(pairs.values, space.dim), *used], [1.0, *shares])
         kernel, grid = _kernel_and_grid(quadrature, num_steps, num_grid, width, limits)
         density, stderr, dof = _probe_mean(
-            kernel(grid[:, None] - quadrature.nodes), quadrature, len(found), space.dim
+            kernel(grid[:, None] - quadrature.nodes), quadrature, count, space.dim
         )
         num_products = product.count + (pairs.num_products if isinstance(deflate, int) else 0)
         return SpectralDensity(
-            grid, density, stderr, dof, kernel, quadrature, len(found), space.dim, num_products
+            grid, density, stderr, dof, kernel, quadrature, count, space.dim, num_products
         )
 
     if left == 0:
-        return density_from(0)
-    if rtol is None:
-        return density_from(num_probes or 8)
-    density = density_from(1)
-    while True:
+        density = density_from(0)
+    else:
+        density = density_from(num_probes or 8 if rtol is None else 1)
+    while rtol is not None and left > 0:
         excess = (density.stderr.max() / (rtol * density.density.max())).item()
         wanted = math.ceil(density.num_probes * excess**2)
         wanted = wanted if num_probes is None else min(wanted, num_probes)
         if wanted <= density.num_probes:
-            return density
+            break
         density = density_from(wanted)
+    if file:
+        file.remove()
+    return density
 
 
 def _known_pairs(
-    A: Any, space: VectorSpace, deflate: int | str | Eigenpairs, seed: int, storage: str | Path
+    A: Any,
+    space: VectorSpace,
+    deflate: int | str | Eigenpairs,
+    seed: int,
+    storage: str | Path,
+    file: Checkpoint | None,
 ) -> Eigenpairs:
     """Eigenpairs to deflate, found or given; none where Ritz values are to be settled later."""
     if isinstance(deflate, Eigenpairs):
@@ -315,13 +357,43 @@ def _known_pairs(
             )
         return deflate
     if isinstance(deflate, int) and deflate > 0:
-        return eigsh(A, deflate, which="LM", tol=1e-5, seed=seed, storage=storage)
+        if file and "vectors" in file.state:
+            return _recalled_eigenpairs(A, file)
+        return eigsh(A, deflate, "LM", tol=1e-5, seed=seed, storage=storage, checkpoint=file)
     if deflate not in (0, "converged"):
         raise ValueError(
             f"deflate must be a number of eigenpairs, Eigenpairs or 'converged', got {deflate!r}"
         )
     none = torch.zeros(0, dtype=torch.float64)
     return Eigenpairs(none, space.basis(0).block(0, 0), none, converged=True, num_products=0)
+
+
+def _eigenpair_tensors(pairs: Eigenpairs) -> dict[str, Tensor]:
+    """Deflated eigenpairs for a checkpoint, each vector contiguous."""
+    return {
+        "values": pairs.values,
+        "vectors": pairs.vectors.T,
+        "residuals": pairs.residuals,
+        "converged": torch.tensor(pairs.converged),
+        "num_products": torch.tensor(pairs.num_products),
+    }
+
+
+def _recalled_eigenpairs(A: Any, file: Checkpoint) -> Eigenpairs:
+    """Deflated eigenpairs of a checkpoint, after a product with the mean of the vectors."""
+    state, product = file.state, CountedProduct(A)
+    values, residuals, vectors = state["values"], state["residuals"], state["vectors"].T
+    vectors = vectors.to(A.device)
+    mean = torch.full((len(values), 1), len(values) ** -0.5, dtype=torch.float64)
+    rounding = 1000 * torch.finfo(vectors.dtype).eps * values.abs().max()
+    file.compare_product(
+        product,
+        vectors @ mean.to(vectors),
+        vectors @ (values[:, None] * mean).to(vectors),
+        (2 * residuals.norm() + rounding).item(),
+    )
+    count = int(state["num_products"]) + product.count
+    return Eigenpairs(values, vectors, residuals, bool(state["converged"]), count)
 
 
 def _probes(product: DeflatedProduct, seed: int) -> Iterator[Float[Tensor, "D 1"]]:

@@ -60,8 +60,6 @@ class ThickRestart:
         self._iterate(krylov)
         pairs, agrees = self._recurred(krylov)
         pairs = pairs if agrees else self._refined(pairs)
-        if self.checkpoint:
-            self.checkpoint.remove()
         return replace(pairs, num_products=self.product.count)
 
     def _krylov(self) -> KrylovSubspace:

@@ -1,0 +1,170 @@
+"""A spectral density whose run was stopped goes on from its checkpoint."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from landscope.linalg import eigsh, spectral_density
+
+from .conftest import DiagonalOperator, Interrupted
+
+EIGENVALUES = torch.cat([torch.tensor([9.0, 8.0, -5.0]), torch.linspace(0, 1, 597)]).double()
+SETTINGS = {"num_probes": 3, "num_steps": 12, "seed": 3, "num_grid": 50}
+KNOWN = eigsh(DiagonalOperator(EIGENVALUES), 3, "LM", 1e-9)
+RUNS = {
+    "plain": {},
+    "settled": {"deflate": "converged"},
+    "known eigenpairs": {"deflate": KNOWN},
+    "until the error is small": {"num_probes": None, "rtol": 0.02, "width": 0.2, "deflate": KNOWN},
+    "the same, settled": {"num_probes": 5, "rtol": 1e-3, "deflate": "converged"},
+}
+
+
+def run(operator, path=None, **settings):
+    return spectral_density(operator, **(SETTINGS | settings), checkpoint=path)
+
+
+def interrupt(path, limit, block_size=None, **settings):
+    operator = Interrupted(EIGENVALUES)
+    operator.limit, operator.block_size = limit, block_size
+    with pytest.raises(KeyboardInterrupt):
+        run(operator, path, **settings)
+
+
+def check_equal(resumed, whole):
+    for name in ("grid", "density", "stderr", "dof", "nodes", "weights"):
+        assert torch.equal(getattr(resumed, name), getattr(whole, name)), name
+    assert resumed.num_probes == whole.num_probes
+
+
+@pytest.mark.parametrize("settings", RUNS.values(), ids=RUNS)
+@pytest.mark.parametrize("limit", [1, 5, 12, 17, 35])
+def test_goes_on_with_the_same_steps(always_due, tmp_path, limit, settings):
+    """In the first steps, within a probe, between two, and in the last step."""
+    path = tmp_path / "state.safetensors"
+    whole = run(DiagonalOperator(EIGENVALUES), **settings)
+    assert whole.num_products >= 36
+    interrupt(path, limit, **settings)
+    operator = DiagonalOperator(EIGENVALUES)
+    resumed = run(operator, path, **settings)
+    check_equal(resumed, whole)
+    assert operator.num_products == whole.num_products - limit + 1  # one compares the operators
+    assert resumed.num_products == whole.num_products + 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("stops", [(5,), (5, 6), (-37,), (-36,), (-30, 1), (-30, 8, 9), (-1,)])
+def test_goes_on_in_the_search_for_outliers_and_after_it(always_due, tmp_path, stops):
+    """Stopped after so many products, or so many before the end; again and again."""
+    path = tmp_path / "state.safetensors"
+    whole = run(DiagonalOperator(EIGENVALUES), deflate=3)
+    for stop in stops:
+        interrupt(path, stop % whole.num_products, deflate=3)
+    operator = DiagonalOperator(EIGENVALUES)
+    resumed = run(operator, path, deflate=3)
+    check_equal(resumed, whole)
+    saved = stops[-1] % whole.num_products
+    assert operator.num_products <= whole.num_products - saved + 2  # which compare the operators
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("limit", [3, 14, 30])
+def test_probes_that_ran_side_by_side_go_on_so(always_due, tmp_path, limit):
+    path = tmp_path / "state.safetensors"
+    whole_operator, operator = DiagonalOperator(EIGENVALUES), DiagonalOperator(EIGENVALUES)
+    whole_operator.block_size = operator.block_size = 2
+    whole = run(whole_operator)
+    interrupt(path, limit, block_size=2)
+    check_equal(run(operator, path), whole)
+    assert operator.num_products <= 36 - limit + 2
+
+
+@pytest.mark.parametrize("deflate", [0, 3, "converged"])
+def test_goes_on_with_bases_on_disk(always_due, tmp_path, deflate):
+    path = tmp_path / "state.safetensors"
+    whole = run(DiagonalOperator(EIGENVALUES), deflate=deflate)
+    interrupt(path, whole.num_products - 20, deflate=deflate, storage="disk")
+    resumed = run(DiagonalOperator(EIGENVALUES), path, deflate=deflate, storage="disk")
+    torch.testing.assert_close(resumed.grid, whole.grid, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(resumed.density, whole.density, rtol=1e-12, atol=1e-12)
+
+
+KILLED = """
+import sys, time
+from tests.linalg.test_density_checkpoint import EIGENVALUES, DiagonalOperator, run
+
+class Slow(DiagonalOperator):
+    def __matmul__(self, vectors):
+        time.sleep(0.05)
+        return super().__matmul__(vectors)
+
+run(Slow(EIGENVALUES), sys.argv[1], deflate="converged")
+"""
+
+
+def test_killed_process_goes_on(tmp_path):
+    path = tmp_path / "state.safetensors"
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(path)], cwd=root)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and (
+        not path.exists() or path.stat().st_size < 10 * EIGENVALUES.nbytes
+    ):
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    operator = DiagonalOperator(EIGENVALUES)
+    resumed = run(operator, path, deflate="converged")
+    assert operator.num_products < 36 - 5
+    check_equal(resumed, run(DiagonalOperator(EIGENVALUES), deflate="converged"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seed": 4}, "written with seed = 3, this call has 4"),
+        ({"num_steps": 13}, "written with num_steps = 12, this call has 13"),
+        ({"num_probes": 4}, "written with num_probes = 3, this call has 4"),
+        ({"rtol": 0.1}, "written with rtol = None, this call has 0.1"),
+        ({"width": 0.1}, "written with width = None, this call has 0.1"),
+        ({"limits": (0.0, 1.0)}, r"written with limits = None, this call has \[0.0, 1.0\]"),
+        ({"deflate": "converged"}, "written with deflate = 0, this call has converged"),
+        ({"deflate": KNOWN}, "written with deflate = 0"),
+    ],
+)
+def test_other_settings_are_refused(always_due, tmp_path, settings, message):
+    path = tmp_path / "state.safetensors"
+    interrupt(path, 20)
+    with pytest.raises(ValueError, match=message):
+        run(DiagonalOperator(EIGENVALUES), path, **settings)
+    assert path.exists()
+
+
+def test_another_iteration_and_a_damaged_file_are_refused(always_due, tmp_path):
+    path = tmp_path / "state.safetensors"
+    interrupt(path, 20)
+    operator = DiagonalOperator(EIGENVALUES)
+    with pytest.raises(ValueError, match="algorithm = spectral_density, this call has eigsh"):
+        eigsh(operator, 3, checkpoint=path)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(ValueError, match="is damaged or none of a Krylov iteration"):
+        run(operator, path)
+
+
+@pytest.mark.parametrize("changed", [0, 300])
+def test_another_operator_is_refused(always_due, tmp_path, changed):
+    """Be it in a deflated outlier, which the Krylov space knows nothing of, or in the bulk."""
+    path = tmp_path / "state.safetensors"
+    whole = run(DiagonalOperator(EIGENVALUES), deflate=3)
+    interrupt(path, whole.num_products - 20, deflate=3)
+    other = EIGENVALUES.clone()
+    other[changed] += 0.5
+    with pytest.raises(ValueError, match="belongs to another operator"):
+        run(DiagonalOperator(other), path, deflate=3)
