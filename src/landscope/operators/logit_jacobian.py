@@ -10,6 +10,7 @@ from landscope.operators.linear_operator import LinearOperator
 from landscope.problem import Problem
 from landscope.products import (
     BatchSum,
+    Explanation,
     JacobianAdjoint,
     JacobianForward,
     ProductMethod,
@@ -63,6 +64,10 @@ class LogitJacobian(LinearOperator):
         """J v: how every logit moves along v."""
         return torch.cat(list(self._forward.products(v)))
 
+    def matmat(self, V: Float[Tensor, "n k"]) -> Float[Tensor, "m k"]:
+        """J V for a block of vectors, at once."""
+        return torch.cat(list(self._forward.block_products(V)))
+
     def rmatvec(self, u: Float[Tensor, " m"]) -> Float[Tensor, " n"]:
         """Jᵀ u = Σ_μ Σ_k u_k^μ J_k^μ."""
         C = self.problem.num_classes
@@ -70,6 +75,31 @@ class LogitJacobian(LinearOperator):
         return self.problem.sum_over_batches(
             self._adjoint.products_of(parts), self._adjoint.batch_of_piece
         )
+
+    @property
+    def method(self) -> ProductMethod:
+        """How J v is computed at present; what was asked for before the first product."""
+        return self._forward.method
+
+    def explain(self) -> Explanation:
+        """How J v is computed, why so, and what it costs; times one product.
+
+        Returns
+        -------
+        Explanation
+            ``.method .reason .gradients .kept_bytes .num_pieces .num_kept .side_by_side``; as a
+            string, one sentence.
+        """
+        return self._forward.explain(lambda: self.matvec(self.problem.parameters_vector()))
+
+    def explain_transpose(self) -> Explanation:
+        """How Jᵀ u is computed, why so, and what it costs; times one product.
+
+        It has a method of its own: it is a first derivative in reverse mode, right where forward
+        mode is not.
+        """
+        u = torch.ones(self.shape[0], dtype=self.dtype, device=self.device)
+        return self._adjoint.explain(lambda: self.rmatvec(u))
 
     def to_dense(self) -> Float[Tensor, "m n"]:
         """Every logit gradient, computed row by row rather than column by column."""

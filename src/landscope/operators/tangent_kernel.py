@@ -1,12 +1,14 @@
 """The tangent kernel K = J Jᵀ on logits."""
 
+from dataclasses import replace
+
 from jaxtyping import Float
 from torch import Tensor
 
 from landscope.operators.linear_operator import LinearOperator
 from landscope.operators.logit_jacobian import LogitJacobian
 from landscope.problem import Problem
-from landscope.products import ProductMethod
+from landscope.products import Explanation, ProductMethod
 
 
 class TangentKernel(LinearOperator):
@@ -54,3 +56,24 @@ class TangentKernel(LinearOperator):
     def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
         """J (Jᵀ v)."""
         return self._jacobian.matvec(self._jacobian.rmatvec(v))
+
+    @property
+    def method(self) -> ProductMethod:
+        """How J v is computed at present; what was asked for before the first product."""
+        return self._jacobian.method
+
+    def explain(self) -> Explanation:
+        """How J v is computed, why so, and what both factors cost; times one product with each.
+
+        Returns
+        -------
+        Explanation
+            As of `LogitJacobian.explain`, with the gradients and the bytes of J v and Jᵀ u.
+        """
+        factor, transpose = self._jacobian.explain(), self._jacobian.explain_transpose()
+        return replace(
+            factor,
+            gradients=factor.gradients + transpose.gradients,
+            kept_bytes=factor.kept_bytes + transpose.kept_bytes,
+            side_by_side=False,
+        )
