@@ -17,6 +17,7 @@ from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.node import map_arg
 
+from landscope.products.in_place import computed_in_place
 from landscope.products.tangent_rules import RULES
 
 aten = torch.ops.aten
@@ -42,13 +43,14 @@ class TracedProduct:
     def __init__(
         self, primal: fx.GraphModule, tangent: fx.GraphModule, shapes: Sequence[torch.Size]
     ) -> None:
-        self.tangent: Callable[..., list[Tensor | None]] = tangent
+        self.tangent: Any = tangent
         names = [str(node.target) for node in primal.graph.nodes]
         # Convolutions are faster with channels last, numbers per group or channel are not.
         self._channels_last = any("convolution" in name for name in names) and not any(
             "norm" in name for name in names
         )
         self._primal, self._shapes = primal, shapes
+        self._in_place: Any = None
 
     @torch.no_grad()
     def constants(self, inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -60,7 +62,9 @@ class TracedProduct:
     @torch.no_grad()
     def product(self, constants: Sequence[Tensor], directions: Sequence[Tensor]) -> Tensor:
         """A v, as one vector."""
-        return self._flat(self.tangent(*constants, *directions), directions[0])
+        if self._in_place is None:
+            self._in_place = computed_in_place(self.tangent, [*constants, *directions])
+        return self._flat(self._in_place(*constants, *directions), directions[0])
 
     @torch.no_grad()
     def block_product(
@@ -75,7 +79,7 @@ class TracedProduct:
 
     def compile(self) -> None:
         """Compile the tangent part; the first product after it takes up to a minute."""
-        self.tangent = torch.compile(self.tangent, dynamic=False)
+        self.tangent = self._in_place = torch.compile(self.tangent, dynamic=False)
 
     def _flat(self, parts: Sequence[Tensor | None], like: Tensor) -> Tensor:
         vectors = [
@@ -232,8 +236,13 @@ def partition(
 
 
 def _channels_last(x: Tensor) -> Tensor:
-    images = x.ndim == 4 and x.is_floating_point() and x.device.type == "cpu"
-    return x.contiguous(memory_format=torch.channels_last) if images else x
+    if x.ndim != 4 or not x.is_floating_point() or x.device.type != "cpu":
+        return x
+    x = x.contiguous(memory_format=torch.channels_last)
+    # One channel lies in memory alike in both layouts; only the strides tell the layout.
+    channels, height, width = x.shape[1:]
+    strides = (channels * height * width, 1, channels * width, channels)
+    return x.as_strided(x.shape, strides)
 
 
 def _ancestors(nodes: Iterable[Any]) -> set[fx.Node]:
