@@ -1,6 +1,7 @@
 import jaxtyping
 import pytest
 import torch
+from scipy import stats
 
 from landscope.linalg.checkpoint import Checkpoint
 
@@ -50,6 +51,15 @@ def symmetric_matrix(eigenvalues, seed=0):
     rotation = torch.linalg.qr(gaussian).Q
     matrix = rotation * values @ rotation.T
     return (matrix + matrix.T) / 2
+
+
+def plausible_coverage(num_intervals, num_runs, level=0.95):
+    """Least and largest share of runs in which each of some exact intervals covers the truth.
+
+    By Bonferroni's bound some interval lies outside of them with probability 1 % at most.
+    """
+    law = stats.binom(num_runs, level)
+    return law.ppf(0.005 / num_intervals) / num_runs, law.isf(0.005 / num_intervals) / num_runs
 
 
 @pytest.fixture(name="operator_with")

@@ -258,6 +258,13 @@ def spectral_density(
     As the variance is known, not sampled, the number of probes for an ``rtol`` follows from the
     first one, and the intervals stay calibrated.
 
+    In 20,000 sets of four or eight probes for each of three spectra of D = 80 (a bulk with
+    outliers, flat, two bulks) and three widths, from 1/60 to 1/8 of the flat one's range, the 95 %
+    intervals covered the truth in 94.4 to 97.5 % at every point with 1 % or more of the largest
+    density. The truth lies above them more often (3 %) than below (2 %), as sums of few squares are
+    skewed. With fewer probes and few eigenvalues under the kernel they err on the safe side (up to
+    99.8 % with one probe).
+
     Per product, one probe with many steps and ``deflate="converged"`` comes nearest to the spectrum
     of a large operator: a probe's error is of order 1/√D. By `wasserstein_distance`, 20 products so
     came nearer to the Hessian of a small convolutional network (D = 1,446, nine outliers) than 640
@@ -313,7 +320,7 @@ def spectral_density(
             settle = deflate == "converged"
             found.extend(lanczos_quadratures(product, starts, num_steps, left, settle, file))
         used = found[:count]
-        shares = [left / space.dim / count] * count
+        shares = [left / space.dim / count for _ in used]
         quadrature = mixture([known(pairs.values, space.dim), *used], [1.0, *shares])
         kernel, grid = _kernel_and_grid(quadrature, num_steps, num_grid, width, limits)
         density, stderr, dof = _probe_mean(
