@@ -1,6 +1,29 @@
 """The random model of Fort and Ganguli (arXiv:1910.05929): draws, theory, freezing."""
 
+from landscope.random_model.averages import Average, AveragedTheory, averaged_theory
+from landscope.random_model.freezing import (
+    critical_sigma,
+    expected_entropy,
+    expected_participation,
+    limiting_entropy,
+    limiting_participation,
+    simplex_paths,
+)
 from landscope.random_model.landscape import Landscape
 from landscope.random_model.model import RandomModel
+from landscope.random_model.theory import Theory
 
-__all__ = ["Landscape", "RandomModel"]
+__all__ = [
+    "Average",
+    "AveragedTheory",
+    "Landscape",
+    "RandomModel",
+    "Theory",
+    "averaged_theory",
+    "critical_sigma",
+    "expected_entropy",
+    "expected_participation",
+    "limiting_entropy",
+    "limiting_participation",
+    "simplex_paths",
+]

@@ -12,6 +12,7 @@ from jaxtyping import Float64
 from landscope.random_model.bartlett import isotropic_rows
 from landscope.random_model.memory import refuse_beyond_memory
 from landscope.random_model.softmax_curvature import curvature_eigenpairs
+from landscope.random_model.theory import Theory
 
 if TYPE_CHECKING:
     from landscope.random_model.model import RandomModel
@@ -156,6 +157,12 @@ class Landscape:
     def gradient_norm(self) -> float:
         """‖g‖."""
         return float(np.linalg.norm(self._g))
+
+    def theory(self) -> Theory:
+        """What random matrix theory predicts, given this draw's probabilities and centroids."""
+        model = self.model
+        K = self.centroids @ self.centroids.T
+        return Theory(self.probabilities, self.labels, K, model.sigma_e, model.num_params)
 
     def trace(self) -> float:
         """Tr H."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from landscope.random_model.averages import AveragedTheory, averaged_theory
 from landscope.random_model.landscape import Landscape
 from landscope.random_model.memory import refuse_beyond_memory
 from landscope.random_model.softmax_curvature import softmax
@@ -131,6 +132,18 @@ class RandomModel:
             f"a draw with num_examples={self.num_examples} and num_classes={self.num_classes}",
         )
         return Landscape(self, seed)
+
+    def theory(self, num_draws: int = 20, seed: int = 0) -> AveragedTheory:
+        """Predict, on average over draws; see `Landscape.theory` for one draw.
+
+        Parameters
+        ----------
+        num_draws : int
+            Draws of probabilities, labels and centroids that are averaged over.
+        seed : int
+            Of these draws.
+        """
+        return averaged_theory(self, num_draws, seed)
 
     def draw_examples(
         self, rng: np.random.Generator

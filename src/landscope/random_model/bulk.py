@@ -1,0 +1,165 @@
+"""The bulk of the Hessian's spectrum: what isotropic residuals make without any centroids."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Complex128, Float64
+from scipy.optimize import brentq
+from scipy.special import expit
+
+HAIR = 1e-9
+"""Distance from the real axis, relative to x, at which the density is read off."""
+
+NUM_HEIGHTS, MOST_STEPS = 16, 60
+"""Heights above the axis on the way down to it, and Newton steps at each."""
+
+AIRY_MEAN = 1.2065
+"""Mean of the Tracy–Widom law of real symmetric matrices (β = 1), with its sign turned."""
+
+
+@dataclass(frozen=True)
+class IsotropicBulk:
+    r"""Spectrum of A₀ᵀA₀, A₀ with independent rows √(m_i/N) E_i, E_i ~ N(0, σ_E² I_D/D).
+
+    Parameters
+    ----------
+    curvatures : ndarray, shape (n,)
+        The eigenvalues m_i of all M^μ.
+    sigma_e : float
+        σ_E ≥ 0.
+    num_params : float
+        D.
+    num_examples : int
+        N.
+    weight : float
+        How often each m_i occurs in A₀, 1 for a draw's own; fewer than 1 where many more have been
+        drawn than A₀ has rows, to average over them.
+
+    Notes
+    -----
+    With a = σ_E²/N, the Stieltjes transform g(z) = (1/D) tr(A₀ᵀA₀ − z)⁻¹ solves the equation of
+    Marchenko and Pastur (Silverstein & Choi 1995, doi:10.1006/jmva.1995.1058)
+
+    .. math:: z = −\frac1g + \frac1D \sum_i \frac{a m_i}{1 + a m_i g},
+
+    here in units of the largest a·m_i: z = ζ·scale, g = −t/scale, w_i = m_i/max m. Right of the
+    bulk 0 < t < 1, and t = 1/(1 + eˢ), 1 − w_i t = (1 − w_i) + w_i/(1 + e⁻ˢ) keep their precision
+    for any D. The edge is where dz/dg = 0.
+
+    Examples
+    --------
+    All m equal: the law of Marchenko and Pastur, of edge (σ_E²m/N)(1 + √(n/D))².
+
+    >>> import numpy as np
+    >>> bulk = IsotropicBulk(np.full(100, 0.5), 1.0, 400, 50)
+    >>> round(bulk.edge, 10), round(0.5 / 50 * (1 + 0.5) ** 2, 10)
+    (0.0225, 0.0225)
+    """
+
+    curvatures: Float64[np.ndarray, " n"]
+    sigma_e: float
+    num_params: int | float
+    num_examples: int
+    weight: float = 1.0
+
+    @cached_property
+    def scale(self) -> float:
+        """The largest a·m_i, a Hessian eigenvalue; zero where there is no bulk."""
+        return float(self.sigma_e**2 * self.curvatures.max() / self.num_examples)
+
+    @cached_property
+    def _w(self) -> Float64[np.ndarray, " n"]:
+        return self.curvatures / self.curvatures.max()
+
+    @cached_property
+    def _share(self) -> float:
+        """The factor 1/D of the sum over rows."""
+        return self.weight / float(self.num_params)
+
+    def _sum(self, s: float, power: int) -> float:
+        """(1/D) Σ (w/(1 − wt))^power."""
+        return self._share * float(np.sum((self._w / (1 - self._w + self._w * expit(s))) ** power))
+
+    @cached_property
+    def _s_edge(self) -> float:
+        """Where dζ/dt = −1/t² + (1/D) Σ (w/(1 − wt))² vanishes; one row and n rows bracket it."""
+        least = np.log(self._share) / 2
+        most = least + np.log(len(self._w)) / 2
+        return brentq(
+            lambda s: np.log(self._sum(s, 2)) + 2 * np.log(expit(-s)), least - 1e-3, most + 1e-3
+        )
+
+    def _zeta(self, s: float) -> float:
+        return 1 / expit(-s) + self._sum(s, 1)
+
+    def _s(self, z: float) -> float:
+        """The place s of a real z; that of the edge for any z left of it."""
+        zeta, low = z / self.scale, self._s_edge
+        if zeta <= self._zeta(low):
+            return low
+        return brentq(lambda s: self._zeta(s) - zeta, low, np.log(zeta - 1) + 1e-3, xtol=1e-14)
+
+    @cached_property
+    def edge(self) -> float:
+        """Right edge of the bulk; 0 where σ_E = 0."""
+        return float(self.scale * self._zeta(self._s_edge)) if self.scale > 0 else 0.0
+
+    @cached_property
+    def airy_scale(self) -> float:
+        """Scale s = (z″(g)/(2D²))^⅓ at the edge, on which the largest eigenvalue fluctuates."""
+        if self.scale == 0:
+            return 0.0
+        third = expit(-self._s_edge) ** -3 + self._sum(self._s_edge, 3)
+        return float(self.scale * (third / float(self.num_params) ** 2) ** (1 / 3))
+
+    @property
+    def largest_eigenvalue(self) -> float:
+        """Mean of the largest eigenvalue of the bulk, edge − 1.2065·s (Tracy and Widom)."""
+        return self.edge - AIRY_MEAN * self.airy_scale
+
+    @cached_property
+    def atom_at_zero(self) -> float:
+        """Share of the D eigenvalues that are zero for want of rows."""
+        rank = self._share * np.count_nonzero(self.curvatures) if self.scale > 0 else 0.0
+        return float(max(1 - rank, 0.0))
+
+    def resolvent(self, z: float) -> tuple[float, float]:
+        """The Stieltjes transform g < 0 at a real z from the edge on, and dg/dz."""
+        if self.scale == 0:
+            return -1 / z, 1 / z**2
+        s = self._s(z)
+        t = expit(-s)
+        slope = t**-2 - self._sum(s, 2)
+        return -t / self.scale, 1 / (self.scale**2 * slope) if slope > 0 else np.inf
+
+    def density(self, x: Float64[np.ndarray, " x"]) -> Float64[np.ndarray, " x"]:
+        """Density ρ(x) = Im g(x + i0)/π of the D eigenvalues, without the atom at zero."""
+        if self.scale == 0:
+            return np.zeros_like(x)
+        inside = (x > 0) & (x < self.edge)
+        rho = np.zeros_like(x)
+        G = self._complex_transform(x[inside] / self.scale)
+        rho[inside] = G.imag / (np.pi * self.scale)
+        return rho
+
+    def _complex_transform(self, zeta: Float64[np.ndarray, " x"]) -> Complex128[np.ndarray, " x"]:
+        """G = g·scale a hair above ζ: Newton's method, continued from far above the real axis."""
+        w, share = self._w, self._share
+        height = np.full(len(zeta), 10 * max(self.edge / self.scale, 1.0))
+        G = -1 / (zeta + 1j * height)
+        for eta in np.geomspace(height, HAIR * zeta, NUM_HEIGHTS):
+            z, active = zeta + 1j * eta, np.arange(len(zeta))
+            for _ in range(MOST_STEPS):
+                at = G[active]
+                terms = w / (1 + at[:, None] * w)
+                residual = -1 / at + share * terms.sum(1) - z[active]
+                step = residual / (at**-2 - share * np.square(terms).sum(1))
+                # Newton's step, shortened where it would leave the upper half plane.
+                leaving = step.imag > 0.9 * at.imag
+                step[leaving] *= 0.9 * at.imag[leaving] / step.imag[leaving]
+                G[active] = at - step
+                active = active[np.abs(step) > 1e-6 * np.abs(at)]
+                if len(active) == 0:
+                    break
+        return G
