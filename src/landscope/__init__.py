@@ -5,6 +5,7 @@ from importlib.metadata import version
 from landscope.geometry import (
     class_probabilities,
     curvature,
+    fit_random_model,
     gradient_overlap,
     hessian_split,
     logit_clustering,
@@ -56,6 +57,7 @@ __all__ = [
     "curvature",
     "diagonal",
     "eigsh",
+    "fit_random_model",
     "frobenius_norm",
     "gradient_overlap",
     "gram_eigenpairs",

@@ -7,6 +7,7 @@ from landscope.geometry.hessian_split import HessianSplit, hessian_split
 from landscope.geometry.logit_clustering import LogitClustering, logit_clustering
 from landscope.geometry.measure import measure, settings
 from landscope.geometry.outliers import Outliers, find_outliers
+from landscope.geometry.random_model_fit import fit_random_model
 from landscope.geometry.tangent_kernel import TangentKernelSpectrum, tangent_kernel
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "class_probabilities",
     "curvature",
     "find_outliers",
+    "fit_random_model",
     "gradient_overlap",
     "hessian_split",
     "logit_clustering",

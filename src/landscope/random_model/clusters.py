@@ -54,8 +54,8 @@ class Clusters:
         if self.counts[fewest] < 2:
             of_what = f"of class {fewest}" if self.means == "class" else "in all"
             raise ValueError(
-                f"labels has {self.counts[fewest]} examples {of_what}; residuals around a mean need "
-                "at least two"
+                f"labels has {self.counts[fewest]} examples {of_what}; residuals around a mean "
+                "need at least two"
             )
 
     @cached_property
