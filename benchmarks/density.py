@@ -27,7 +27,7 @@ TARGETS = (0.35, 0.2, 0.1)
 PROBES, STEPS = (1, 2, 4, 8, 16, 32, 64), (10, 15, 20, 30, 40, 50, 60, 80, 120)
 MOST_PRODUCTS = {True: 320, False: 1280}
 SEEDS = {True: 3, False: 5}
-NUM_EXAMPLES = {True: 100, False: 500}
+NUM_EXAMPLES = {True: 100, False: 200}
 WIDTH = {True: 0.35, False: 0.5}
 
 

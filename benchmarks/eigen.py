@@ -19,8 +19,8 @@ from benchmarks.networks import Workload, trained_cnn
 from benchmarks.timing import interleaved, seconds
 
 K, TOLERANCE = 10, 1e-3
-SIZE = {True: (128, 4), False: (512, 4)}
-"""Examples and batches, quick or full."""
+SIZES = {True: ((128, 4),), False: ((512, 4), (1024, 2))}
+"""Examples and batches, quick or full: what a product costs a peer depends on the batch."""
 LOOSER, BASES = (100, 30, 10, 3, 1), (None, 40)
 STEPS = (20, 30, 40, 60, 80, 120, 160)
 ARPACK = "ARPACK"
@@ -144,8 +144,11 @@ def _residual(A, values: Tensor, vectors: Tensor) -> float:
     return float(errors.norm(dim=0).max() / values.abs().max())
 
 
-def compare(quick: bool) -> dict:
-    workload = trained_cnn(*SIZE[quick])
+def compare(quick: bool) -> list[dict]:
+    return [_compare(trained_cnn(*size), quick) for size in SIZES[quick]]
+
+
+def _compare(workload: Workload, quick: bool) -> dict:
     ladders = [[(factor * TOLERANCE, ncv) for factor in LOOSER] for ncv in BASES]
     arpack, arpack_tried = cheapest(workload, arpack_pairs, [*ladders, [(TOLERANCE, None)]])
     steps, steps_tried = cheapest(workload, eigenthings_pairs, [[(n,) for n in STEPS]])

@@ -72,7 +72,9 @@ def _lines(results: dict) -> Iterator[str]:
     if "products" in results:
         yield from _products(results["products"])
     if "eigen" in results:
-        yield from _eigen(results["eigen"])
+        yield "## Ten largest eigenvalues to a relative residual of 1e-3\n"
+        for found in results["eigen"]:
+            yield from _eigen(found)
     if "density" in results:
         yield from _density(results["density"])
     if "layerwise" in results:
@@ -168,7 +170,6 @@ def _product_row(row: dict) -> str:
 
 
 def _eigen(found: dict) -> Iterator[str]:
-    yield "## Ten largest eigenvalues to a relative residual of 1e-3\n"
     yield (
         f"{found['network']}, {found['parameters']:,} parameters, {found['examples']} examples in "
         f"{found['batches']} batches. The time holds the preparation; the residual is "
