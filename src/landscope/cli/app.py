@@ -8,6 +8,7 @@ from landscope.cli.demo import demo
 from landscope.cli.failures import OneSentenceErrors
 from landscope.cli.measure import measure
 from landscope.cli.report import report
+from landscope.cli.reproduce import reproduce
 from landscope.cli.show import show
 from landscope.cli.train import train
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(measure)
 app.command()(train)
+app.command()(reproduce)
 app.command()(report)
 app.command()(show)
 

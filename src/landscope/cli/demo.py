@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from landscope.cli.options import Device, Out, Seed
-from landscope.cli.progress import training_progress
+from landscope.cli.progress import progress_bar
 from landscope.cli.results import print_properties, print_trajectory, write_report_of
 from landscope.experiments import demo as run_demo
 
@@ -16,7 +16,7 @@ def demo(out: Out = Path("runs/demo"), seed: Seed = 0, device: Device = "cpu") -
 
     Example:  [bold]landscope demo --out runs/demo[/bold]
     """
-    with training_progress() as progress:
+    with progress_bar() as progress:
         run = run_demo(out, seed=seed, device=device, progress=progress)
     print_trajectory(run)
     print_properties(run)

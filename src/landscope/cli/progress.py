@@ -8,20 +8,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 @contextmanager
-def training_progress() -> Iterator[Callable[[int, int, str], None]]:
-    """Show a bar for training, told of each step by calling (step, num_steps, doing)."""
+def progress_bar(unit: str = "steps") -> Iterator[Callable[[int, int, str], None]]:
+    """Show a bar, told of each step by calling (done, total, doing)."""
     columns = (
         TextColumn("{task.description:<10}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("steps"),
+        TextColumn(unit),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("starting", total=None)
 
-        def show(step: int, num_steps: int, doing: str) -> None:
-            bar.update(task, completed=step, total=num_steps, description=doing)
+        def show(done: int, total: int, doing: str) -> None:
+            bar.update(task, completed=done, total=total, description=doing)
 
         yield show
 

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from landscope.cli.progress import working
-from landscope.cli.tables import properties_table, snapshot_table, trajectory_tables
+from landscope.cli.tables import claims_table, properties_table, snapshot_table, trajectory_tables
 from landscope.experiments import four_properties
 from landscope.runs import Run
 
@@ -14,12 +14,22 @@ from landscope.runs import Run
 def write_report_of(run: Run, out: Path | None = None) -> None:
     """Write the report and the figures of a run, there or in `out`, and say where it lies."""
     # plotly and matplotlib are slow to import, and no other command needs them.
-    from landscope.figures import write_report
+    from landscope.figures import write_model_report, write_report
 
+    path, config = (out or run.path) / "report.html", run.config
     with working("drawing the report"):
-        report = write_report(
-            run.trajectory(), (out or run.path) / "report.html", config=run.config
-        )
+        if "experiment" in config:
+            summary = run.summary() or {}
+            report = write_model_report(
+                run.snapshot(0),
+                path,
+                config["experiment"],
+                claims=summary.get("claims", ()),
+                numbers=summary.get("numbers", ()),
+                config=config,
+            )
+        else:
+            report = write_report(run.trajectory(), path, config=config)
     Console(soft_wrap=True).print(Text(f"Report: {report}", style="bold"))
 
 
@@ -36,3 +46,8 @@ def print_snapshot(run: Run) -> None:
 def print_properties(run: Run) -> None:
     """Print the four properties of the paper as this run has them."""
     Console().print(properties_table(four_properties(run.trajectory())))
+
+
+def print_claims(run: Run) -> None:
+    """Print each claim, whether it holds, and the numbers."""
+    Console().print(claims_table((run.summary() or {})["claims"]))

@@ -1,6 +1,6 @@
 """Tables of measurements for the terminal."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -105,6 +105,14 @@ def properties_table(found: FourProperties) -> Table:
         f"G-term: {_estimated(signature.initial_gauss_newton)} → "
         f"{_estimated(signature.final_gauss_newton)}",
     )
+    return table
+
+
+def claims_table(claims: Sequence[Mapping[str, str]]) -> Table:
+    """Return one row for each claim: what is claimed, whether it holds, the numbers."""
+    table = Table("claim", "verdict", "measured", show_lines=True)
+    for claim in claims:
+        table.add_row(claim["statement"], claim["verdict"], claim["measured"])
     return table
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from landscope.cli.config_options import mirrors, parse
 from landscope.cli.options import Out
-from landscope.cli.progress import training_progress
+from landscope.cli.progress import progress_bar
 from landscope.cli.results import print_trajectory, write_report_of
 from landscope.training import TrainConfig
 from landscope.training import train as run_training
@@ -20,7 +20,7 @@ def train(out: Out = Path("runs/train"), **choices: Any) -> None:
     Example:  [bold]landscope train --data fashion_mnist --steps 600 --out runs/fashion[/bold]
     """
     config = parse(TrainConfig, choices)
-    with training_progress() as progress:
+    with progress_bar() as progress:
         run = run_training(config, out, progress)
     print_trajectory(run)
     write_report_of(run)

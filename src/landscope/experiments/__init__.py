@@ -3,14 +3,18 @@
 from landscope.experiments.demo import demo
 from landscope.experiments.point import measure_point
 from landscope.experiments.properties import FourProperties, four_properties
-from landscope.experiments.registry import EXPERIMENTS
+from landscope.experiments.registry import EXPERIMENTS, REPRODUCTIONS
+from landscope.experiments.reproduction import Reproduction, reproduce
 from landscope.experiments.target import resolve_target
 
 __all__ = [
     "EXPERIMENTS",
+    "REPRODUCTIONS",
     "FourProperties",
+    "Reproduction",
     "demo",
     "four_properties",
     "measure_point",
+    "reproduce",
     "resolve_target",
 ]

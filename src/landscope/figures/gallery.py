@@ -75,12 +75,19 @@ def write_figures(trajectory: xr.Dataset, folder: str | Path) -> list[Path]:
     list of pathlib.Path
         The files. A picture of something that was not measured is left out.
     """
+    return write_pictures((*PROPERTIES, *OBSERVATIONS), trajectory, folder)
+
+
+def write_pictures(
+    pictures: Sequence[Picture], measured: xr.Dataset, folder: str | Path
+) -> list[Path]:
+    """Write those of `pictures` that can be drawn from `measured` as PNG and SVG."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for picture in (*PROPERTIES, *OBSERVATIONS):
+    for picture in pictures:
         try:
-            drawn = picture.figure(trajectory)
+            drawn = picture.figure(measured)
         except NotMeasuredError:
             continue
         for suffix in ("png", "svg"):
