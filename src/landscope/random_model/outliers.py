@@ -155,6 +155,8 @@ class Outliers:
     @property
     def detachment(self) -> Float64[np.ndarray, " r"]:
         """Factor on the lengths of all centroids at which each branch reaches 1 at the edge."""
+        if self._start == 0:  # neither centroids nor residuals
+            return np.full(len(self.branches_at_edge), np.inf)
         at = self.residuals.at(self._start)
         rounding = 1e-12 * np.linalg.norm(at.root.T @ self.curvature.B(0.0) @ at.root)
         heights = self.branches_at_edge
