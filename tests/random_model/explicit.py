@@ -1,6 +1,7 @@
 """The model written out in weight space, one matrix per formula: the reference of the tests."""
 
 import numpy as np
+from scipy.linalg import eigh
 from scipy.special import softmax
 
 
@@ -30,3 +31,14 @@ def statistics(H, g, k):
     values, vectors = np.linalg.eigh(H)
     power = np.square(vectors[:, -k:].T @ g).sum() / (g @ g)
     return values[-1], np.trace(H), power
+
+
+def statistics_by_gram(J, p, labels, k):
+    """The same from the top of the Gram matrix AAᵀ, H = AᵀA, where H is too large."""
+    N, C, D = J.shape
+    A = (np.sqrt(p)[:, :, None] * (J - np.einsum("nc,ncd->nd", p, J)[:, None])).reshape(-1, D)
+    A /= np.sqrt(N)
+    values, vectors = eigh(A @ A.T, subset_by_index=[N * C - k, N * C - 1])
+    g = np.einsum("nc,ncd->d", p - np.eye(C)[labels], J) / N
+    power = np.sum((vectors.T @ (A @ g)) ** 2 / values) / (g @ g)
+    return values[-1], np.sum(A**2), power
