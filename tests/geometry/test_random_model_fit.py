@@ -43,11 +43,11 @@ def test_centroids_and_sigmas_are_those_of_logit_clustering():
     assert fit.model.sigma_e == pytest.approx(clustering.sigma_e, rel=1e-10)
     assert fit.model.sigma_z == pytest.approx(float(ls.class_probabilities(problem).sigma_z))
     biased = clustering.centroids_gram.numpy() - np.eye(3) * clustering.sigma_e**2 / 24
-    np.testing.assert_allclose(fit.clusters.gram(), biased, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(fit.clusters.gram, biased, rtol=1e-9, atol=1e-12)
     by_class = ls.fit_random_model(problem, means="class").clusters
     expected = clustering.class_centroids_gram.permute(1, 0, 3, 2).reshape(9, 9).numpy()
     debiased = expected - np.eye(9) * by_class.sigma_e**2 / 8
-    np.testing.assert_allclose(by_class.gram(), debiased, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(by_class.gram, debiased, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(

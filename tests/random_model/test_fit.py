@@ -58,8 +58,8 @@ def test_the_debiased_gram_is_that_of_the_true_centroids(means):
         clusters = Clusters(
             MeasuredLandscape(rows @ rows.T, np.zeros((C * n, C)), labels, D), means
         )
-        debiased.append(clusters.gram())
-        raw.append(clusters.gram(np.zeros((C, C))))
+        debiased.append(clusters.gram)
+        raw.append(clusters.raw_gram)
     error = np.std(debiased, axis=0) / 20
     assert (np.abs(np.mean(debiased, axis=0) - truth @ truth.T) < 4.5 * error).all()
     bias = np.diag(np.mean(raw, axis=0) - truth @ truth.T)
@@ -114,7 +114,6 @@ def test_labels_are_sampled_where_that_is_likelier():
         ({"logits": np.zeros((80, 1))}, "logits of shape"),
         ({"logits": np.full((80, 4), np.nan)}, "logits of shape"),
         ({"labels": np.full(80, 4)}, "labels of shape"),
-        ({"labels": np.zeros(79, dtype=int)}, "labels of shape"),
         ({"gram": np.eye(319)}, "gram of shape"),
         ({"gram": np.triu(np.ones((320, 320)))}, "gram differs from its transpose"),
         ({"labels": np.arange(80) % 3, "means": "class"}, "labels has 0 examples of class 3"),

@@ -9,7 +9,11 @@ from landscope.random_model.memory import refuse_beyond_memory
 
 
 def fit_random_model(
-    problem: Problem, *, means: str = "centroids", residuals: str = "isotropic"
+    problem: Problem,
+    *,
+    means: str = "centroids",
+    residuals: str = "isotropic",
+    weights: str = "uniform",
 ) -> RandomModelFit:
     """Measure logit gradients, fit the random model, and set its predictions beside the spectrum.
 
@@ -20,8 +24,12 @@ def fit_random_model(
         class-conditional means) and two logits.
     means : {"centroids", "class"}
         Centroids c_k of all examples, or c_{k,a} of the examples of each class.
-    residuals : {"isotropic"}
-        Residuals of law N(0, σ_E² I/D).
+    residuals : {"isotropic", "anisotropic"}
+        Residuals of law N(0, σ_E² I/D), or N(0, Σ) with their measured covariance.
+    weights : {"uniform", "curvature"}
+        Centroids and covariance of all logit gradients alike, or in the metric of G, in which each
+        example counts by its M^μ. At initialisation it makes no difference; after training
+        residuals depend on the probabilities, and only the latter comes near the measured spectrum.
 
     Returns
     -------
@@ -73,4 +81,5 @@ def fit_random_model(
         problem.num_params,
         means,
         residuals,
+        weights,
     )

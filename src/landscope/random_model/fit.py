@@ -7,12 +7,13 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from landscope.random_model.anisotropic import AnisotropicTheory
 from landscope.random_model.clusters import Clusters
 from landscope.random_model.measured import MeasuredLandscape
 from landscope.random_model.model import RandomModel
 from landscope.random_model.theory import Theory
 
-RESIDUALS = ("isotropic",)
+RESIDUALS = ("isotropic", "anisotropic")
 
 
 @dataclass(frozen=True)
@@ -50,29 +51,33 @@ class RandomModelFit:
         With the exact spectrum of G and the gradient's power in its eigenvectors.
     clusters : Clusters
         The measured centroids and residuals.
-    means, residuals : str
-        What was fitted.
+    residuals : str
+        Of which law: "isotropic" or "anisotropic".
     """
 
     model: RandomModel
     measured: MeasuredLandscape
     clusters: Clusters
-    means: str
     residuals: str
 
-    def theory(self) -> Theory:
+    def theory(self) -> Theory | AnisotropicTheory:
         """Predictions from the measured centroids and probabilities, the residuals averaged."""
         return self._theory
 
     @cached_property
-    def _theory(self) -> Theory:
-        measured = self.measured
-        return Theory(
-            measured.probabilities,
-            measured.labels,
-            self.clusters.gram(),
-            self.clusters.sigma_e,
-            measured.num_params,
+    def _theory(self) -> Theory | AnisotropicTheory:
+        measured, clusters = self.measured, self.clusters
+        p, labels, D = measured.probabilities, measured.labels, measured.num_params
+        if self.residuals == "isotropic" or clusters.sigma_e == 0:
+            return Theory(p, labels, clusters.gram, clusters.sigma_e, D)
+        return AnisotropicTheory(
+            p,
+            labels,
+            clusters.raw_gram,
+            clusters.covariance_spectrum,
+            D,
+            clusters.overlaps,
+            clusters.centroid_errors,
         )
 
     def table(self) -> list[Comparison]:
@@ -104,7 +109,8 @@ class RandomModelFit:
     def __str__(self) -> str:
         model = self.model
         lines = [
-            f"means={self.means}, residuals={self.residuals}: "
+            f"means={self.clusters.means}, residuals={self.residuals}, "
+            f"weights={self.clusters.weights}: "
             f"σ_c={model.sigma_c:.3g} σ_E={model.sigma_e:.3g} σ_z={model.sigma_z:.3g} "
             f"σ_class={model.sigma_class:.3g}, {len(self.theory().outliers)} outliers predicted",
             f"{'':24}{'predicted':>12}{'measured':>12}{'ratio':>8}",
@@ -123,6 +129,7 @@ def fit_measured(
     num_params: int,
     means: str = "centroids",
     residuals: str = "isotropic",
+    weights: str = "uniform",
 ) -> RandomModelFit:
     r"""Fit the random model to the inner products of measured logit gradients.
 
@@ -136,8 +143,12 @@ def fit_measured(
         D.
     means : {"centroids", "class"}
         Centroids c_k, or class-conditional c_{k,a}.
-    residuals : {"isotropic"}
-        Residuals of law N(0, σ_E² I/D).
+    residuals : {"isotropic", "anisotropic"}
+        Residuals of law N(0, σ_E² I/D), or N(0, Σ) with their measured covariance.
+    weights : {"uniform", "curvature"}
+        Centroids and covariance of all logit gradients alike, or in the metric of G, in which
+        each example counts by its M^μ: then residuals that depend on the probabilities are
+        accounted for in their first and second moments. See `landscope.random_model.clusters`.
 
     Returns
     -------
@@ -151,10 +162,10 @@ def fit_measured(
 
     Notes
     -----
-    σ_E² is the mean squared length of residuals around their group's mean with N − G degrees of
-    freedom; K the Gram matrix of the means less σ_E²/n_a on its diagonal; σ_c² the mean of its
-    diagonal; σ_z² the mean over examples of the variance of z^μ over classes. Labels are
-    taken as drawn from p^μ where that makes them likelier than uniform ones.
+    With uniform weights σ_E² is the mean squared length of residuals around their group's mean
+    with N − G degrees of freedom; K the Gram matrix of the means less σ_E²/n_a on its diagonal;
+    σ_c² the mean of its diagonal. σ_z² is the mean over examples of the variance of z^μ over
+    classes. Labels are taken as drawn from p^μ where that makes them likelier than uniform ones.
 
     Examples
     --------
@@ -169,36 +180,17 @@ def fit_measured(
     if residuals not in RESIDUALS:
         raise ValueError(f"residuals is {residuals!r}; it must be one of {', '.join(RESIDUALS)}")
     measured = MeasuredLandscape(gram, logits, labels, num_params)
-    clusters = Clusters(measured, means)
-    C = measured.num_classes
-    K = clusters.gram()
-    by_group = K.reshape(-1, C, len(K) // C, C)
-    sigma_c2, sigma_class2 = _spreads(np.einsum("akbk->kab", by_group))
+    clusters = Clusters(measured, means, weights)
+    sigma_c, sigma_class = clusters.spreads()
     likelihood = np.log(measured.probabilities[np.arange(len(labels)), labels].clip(1e-300)).mean()
     model = RandomModel(
-        num_classes=C,
+        num_classes=measured.num_classes,
         num_examples=measured.num_examples,
         num_params=num_params,
-        sigma_c=_root(sigma_c2),
+        sigma_c=sigma_c,
         sigma_e=clusters.sigma_e,
-        sigma_z=_root(float(logits.var(axis=1, ddof=1).mean())),
-        labels="sampled" if likelihood > -math.log(C) else "uniform",
-        sigma_class=_root(sigma_class2),
+        sigma_z=math.sqrt(logits.var(axis=1, ddof=1).mean()),
+        labels="sampled" if likelihood > -math.log(measured.num_classes) else "uniform",
+        sigma_class=sigma_class,
     )
-    return RandomModelFit(model, measured, clusters, means, residuals)
-
-
-def _spreads(products: Float64[np.ndarray, "C G G"]) -> tuple[float, float]:
-    """σ_c² and σ_class² of c_{k,a} = c_k + d_{k,a}, from the products c_{k,a}·c_{k,b}."""
-    G = products.shape[1]
-    of_mean = float(products.mean())
-    if G == 1:
-        return of_mean, 0.0
-    square = float(np.einsum("kaa->", products)) / (len(products) * G)
-    variance = (square - of_mean) * G / (G - 1)
-    return of_mean - variance / G, variance
-
-
-def _root(square: float) -> float:
-    """A length; zero where debiasing has left a negative square."""
-    return math.sqrt(max(square, 0.0))
+    return RandomModelFit(model, measured, clusters, residuals)
