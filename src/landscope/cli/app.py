@@ -7,6 +7,7 @@ import typer
 from landscope.cli.demo import demo
 from landscope.cli.failures import OneSentenceErrors
 from landscope.cli.measure import measure
+from landscope.cli.model import model
 from landscope.cli.report import report
 from landscope.cli.reproduce import reproduce
 from landscope.cli.show import show
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(measure)
 app.command()(train)
+app.command()(model)
 app.command()(reproduce)
 app.command()(report)
 app.command()(show)

@@ -6,7 +6,13 @@ from rich.console import Console
 from rich.text import Text
 
 from landscope.cli.progress import working
-from landscope.cli.tables import claims_table, properties_table, snapshot_table, trajectory_tables
+from landscope.cli.tables import (
+    claims_table,
+    model_table,
+    properties_table,
+    snapshot_table,
+    trajectory_tables,
+)
 from landscope.experiments import four_properties
 from landscope.runs import Run
 
@@ -51,3 +57,8 @@ def print_properties(run: Run) -> None:
 def print_claims(run: Run) -> None:
     """Print each claim, whether it holds, and the numbers."""
     Console().print(claims_table((run.summary() or {})["claims"]))
+
+
+def print_model(run: Run) -> None:
+    """Print what was drawn beside what was predicted."""
+    Console().print(model_table((run.summary() or {})["numbers"], run.config.get("swept")))

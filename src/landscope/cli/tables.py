@@ -1,6 +1,7 @@
 """Tables of measurements for the terminal."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -114,6 +115,36 @@ def claims_table(claims: Sequence[Mapping[str, str]]) -> Table:
     for claim in claims:
         table.add_row(claim["statement"], claim["verdict"], claim["measured"])
     return table
+
+
+def model_table(numbers: Sequence[Mapping[str, Any]], swept: str | None = None) -> Table:
+    """Return one row for each scalar of the random model, and along a sweep for each value of it.
+
+    Parameters
+    ----------
+    numbers
+        Each with `quantity`, `drawn`, `theory` and their errors; along a sweep with `value`.
+    swept
+        The parameter that was swept.
+    """
+    table = Table(*([swept] if swept else []), "quantity", "drawn", "theory")
+    before = None
+    for row in numbers:
+        value = row.get("value")
+        head = [f"{value:.4g}" if value != before else ""] if swept else []
+        table.add_row(
+            *head,
+            row["quantity"],
+            *(_printed(row[kind], row[f"{kind}_stderr"]) for kind in ("drawn", "theory")),
+            end_section=row["quantity"] == numbers[-1]["quantity"],
+        )
+        before = value
+    return table
+
+
+def _printed(value: float | None, stderr: float | None) -> str:
+    """A number of a JSON file, where NaN is null."""
+    return with_error(np.nan if value is None else value, 0.0 if stderr is None else stderr)
 
 
 def _estimated(estimate: Estimate) -> str:

@@ -3,6 +3,7 @@
 from landscope.experiments.demo import demo
 from landscope.experiments.point import measure_point
 from landscope.experiments.properties import FourProperties, four_properties
+from landscope.experiments.random_model.sampling import sample_model
 from landscope.experiments.registry import EXPERIMENTS, REPRODUCTIONS
 from landscope.experiments.reproduction import Reproduction, reproduce
 from landscope.experiments.target import resolve_target
@@ -17,4 +18,5 @@ __all__ = [
     "measure_point",
     "reproduce",
     "resolve_target",
+    "sample_model",
 ]

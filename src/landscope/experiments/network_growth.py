@@ -31,7 +31,7 @@ def network_growth(
     Returns
     -------
     xarray.Dataset
-        sigma_z, sigma_c and sigma_e along `step`.
+        sigma_z, sigma_c and sigma_e along `training_step`.
 
     Raises
     ------
@@ -55,7 +55,8 @@ def network_growth(
         raise ValueError(
             f"the run {run.path} has {trajectory.sizes['step']} measured steps; a fit needs three"
         )
-    return trajectory[list(names)]
+    # A snapshot has a step of its own.
+    return trajectory[list(names)].rename(step="training_step")
 
 
 def growth_exponent(growth: xr.Dataset) -> tuple[float, float]:
@@ -69,8 +70,8 @@ def growth_exponent(growth: xr.Dataset) -> tuple[float, float]:
 
     Examples
     --------
-    >>> sigma_z = np.array([0.1, 1.0, 10.0])
-    >>> grown = xr.Dataset({"sigma_z": ("step", sigma_z), "sigma_c": ("step", 3 * sigma_z**0.4)})
+    >>> x = np.array([0.1, 1.0, 10.0])
+    >>> grown = xr.Dataset({"sigma_z": ("step", x), "sigma_c": ("step", 3 * x**0.4)})
     >>> round(growth_exponent(grown)[0], 6)
     0.8
     """

@@ -1,5 +1,6 @@
 """The report of the random model: claims or numbers, and the pictures of an experiment."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,12 @@ import xarray as xr
 
 from landscope.figures.gallery import write_pictures
 from landscope.figures.random_model import PICTURES
+from landscope.figures.summary import plus_minus
 from landscope.figures.web_page import leaves, sections, write_page
 
 HEADINGS = {
     "model": "The random model",
+    "sweep": "The random model along one parameter",
     "fig3b": "Freezing of the class probabilities",
     "fig5": "The eigenspectrum of the random model",
     "fig6": "Gradient and Hessian of the random model",
@@ -32,7 +35,7 @@ def write_model_report(
     experiment: str,
     *,
     claims: Sequence[Mapping[str, Any]] = (),
-    numbers: Sequence[tuple[str, str, str]] = (),
+    numbers: Sequence[Mapping[str, Any]] = (),
     config: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the report, and beside it the folder `figures` with every picture as PNG and SVG.
@@ -48,7 +51,8 @@ def write_model_report(
     claims
         Each with `statement`, `verdict` and `measured`.
     numbers
-        Rows of a table: quantity, as drawn, as predicted.
+        Each with `quantity`, `drawn`, `theory` and their errors `drawn_stderr`, `theory_stderr`;
+        along a sweep they are in its picture, and no table is made.
     config
         The configuration of the run, a nested mapping, shown in full.
 
@@ -71,6 +75,14 @@ def write_model_report(
         facts={},
         settings=settings,
         claims=claims,
-        numbers=numbers,
+        numbers=[_row(row) for row in numbers if "value" not in row],
         chapters=[("", "", sections(drawn, pictures))],
     )
+
+
+def _row(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    drawn, theory = (
+        plus_minus(*(math.nan if x is None else x for x in (row[kind], row[f"{kind}_stderr"])))
+        for kind in ("drawn", "theory")
+    )
+    return row["quantity"], drawn, theory

@@ -7,7 +7,6 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 from matplotlib import rc_context
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from landscope.figures import interactive as plotly_panels
@@ -24,6 +23,7 @@ from landscope.figures.style import (
     RULE,
     TEMPLATE,
 )
+from landscope.figures.ternary import cartesian, draw_triangle
 
 TITLE = "Simplex: the probabilities of three classes freeze"
 HOW_TO_READ = (
@@ -91,12 +91,12 @@ def figure(trajectory: xr.Dataset) -> Figure:
     with rc_context(PAPER | {"axes.grid": False}):
         picture = Figure(figsize=(FULL_WIDTH, 2.75), layout="constrained")
         for axes, stage in zip(picture.subplots(1, 3), shown, strict=False):
-            _draw_triangle(axes, classes)
+            draw_triangle(axes, [f"class {k}" for k in classes])
             axes.set_title(stage.label, loc="center")
             for cloud, colour, marker in zip(clouds(stage, classes), _COLOURS, "os^", strict=True):
-                axes.scatter(*_cartesian(cloud.points), 9, colour, marker=marker, alpha=0.5, lw=0)
+                axes.scatter(*cartesian(cloud.points), 9, colour, marker=marker, alpha=0.5, lw=0)
                 axes.scatter(
-                    *_cartesian(cloud.mean),
+                    *cartesian(cloud.mean),
                     46,
                     colour,
                     marker=marker,
@@ -191,28 +191,6 @@ def _caption(trajectory: xr.Dataset, classes: list[int]) -> str:
         f"probabilities are restricted to these of {trajectory.sizes['logit']} classes and "
         "renormalised. Large marks are class means."
     )
-
-
-def _cartesian(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Place probabilities (…, 3) in a triangle of side 1: first class on top, then left, right."""
-    return points[..., 2] + points[..., 0] / 2, np.sqrt(3) / 2 * points[..., 0]
-
-
-def _draw_triangle(axes: Axes, classes: list[int]) -> None:
-    axes.set_aspect("equal")
-    axes.set_axis_off()
-    axes.set_xlim(-0.1, 1.1)
-    axes.set_ylim(-0.16, 1.02)
-    for share in (0.25, 0.5, 0.75):
-        for corner in range(3):
-            ends = np.full((2, 3), 0.0)
-            ends[:, corner] = share
-            ends[0, corner - 1] = ends[1, corner - 2] = 1 - share
-            axes.plot(*_cartesian(ends), color=RULE, lw=0.5, zorder=0)
-    axes.plot(*_cartesian(np.eye(3)[[0, 1, 2, 0]]), color=MUTED, lw=0.8, zorder=0)
-    for k, x, y in zip(classes, *_cartesian(np.eye(3)), strict=True):
-        lift = 0.06 if y > 0 else -0.12
-        axes.text(x, y + lift, f"class {k}", ha="center", fontsize=7, color=INK)
 
 
 def _traces(cloud: Cloud, way: np.ndarray, colour: str, symbol: str) -> list[go.Scatterternary]:

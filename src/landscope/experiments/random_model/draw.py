@@ -92,6 +92,7 @@ def describe(model: RandomModel, seed: int, num_cosines: int | None = None) -> x
                 _named("Tr H/‖H‖_F, predicted"),
             ),
         },
+        attrs={"num_classes": model.num_classes, "num_params": float(model.num_params)},
         coords={
             "rank": np.arange(1, len(eigenvalues) + 1),
             "outlier": np.arange(1, len(theory.outliers) + 1),

@@ -60,8 +60,7 @@ def compute(
         progress(place, len(models), name)
         one = describe(model, seed, num_cosines=1)
         drawn.append(one.assign(_counts(model, seed, num_draws)))
-    dataset = xr.concat(drawn, dim=xr.Variable("variant", list(models)), join="outer")
-    return dataset.assign_attrs(num_classes=model.num_classes)
+    return xr.concat(drawn, dim=xr.Variable("variant", list(models)), join="outer")
 
 
 def _counts(model: RandomModel, seed: int, num_draws: int) -> dict[str, tuple[str, list[float]]]:

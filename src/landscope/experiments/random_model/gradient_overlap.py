@@ -41,16 +41,12 @@ def compute(
             powers[:, i, draw] = top_power(land, C), land.theory().gradient_power.sum()
     mean, deviation = limits.gradient_power(reference)
     chosen = replace(reference, labels=kinds[0])
-    return (
-        describe(chosen, seed)
-        .assign(
-            labels=("labels", kinds),
-            top_power=(("labels", "draw"), powers[0]),
-            top_power_theory=(("labels", "draw"), powers[1]),
-            limit_mean=mean,
-            limit_deviation=deviation,
-        )
-        .assign_attrs(num_classes=C, num_params=float(reference.num_params))
+    return describe(chosen, seed).assign(
+        labels=("labels", kinds),
+        top_power=(("labels", "draw"), powers[0]),
+        top_power_theory=(("labels", "draw"), powers[1]),
+        limit_mean=mean,
+        limit_deviation=deviation,
     )
 
 

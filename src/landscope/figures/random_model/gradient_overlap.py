@@ -72,7 +72,7 @@ def _panels(drawn: xr.Dataset) -> list[Panel]:
             ylim=(0, 1.04),
         ),
     ]
-    return [*single, *_many_draws(drawn, C)] if "draw" in drawn.dims else single
+    return [*single, *_many_draws(drawn, C)] if "labels" in drawn.dims else single
 
 
 def _cumulative_theory(drawn: xr.Dataset) -> Curve:
