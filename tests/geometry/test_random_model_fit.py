@@ -50,6 +50,49 @@ def test_centroids_and_sigmas_are_those_of_logit_clustering():
     np.testing.assert_allclose(by_class.gram, debiased, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("weights", ["uniform", "curvature"])
+@pytest.mark.parametrize("means", ["centroids", "class"])
+def test_the_anisotropic_fit_against_dense_matrices(means, weights):
+    problem = small_problem()
+    J = ls.LogitJacobian(problem).to_dense().numpy().reshape(24, 3, -1)
+    p = torch.softmax(problem.logits(), 1).numpy()
+    M = p[:, :, None] * np.eye(3) - p[:, :, None] * p[:, None, :]
+    W = M if weights == "curvature" else np.stack([np.eye(3)] * 24)
+    labels = np.arange(24) % 3
+    groups = labels if means == "class" else np.zeros(24, dtype=int)
+    centroids, scatter, freedom = [], 0.0, 0.0
+    for group in range(groups.max() + 1):
+        W_own, J_own = W[groups == group], J[groups == group]
+        inverse = np.linalg.pinv(W_own.sum(0), rcond=1e-10)
+        c = inverse @ np.einsum("nkl,nld->kd", W_own, J_own)
+        E = J_own - c
+        scatter = scatter + np.einsum("nkd,nkl,nle->de", E, W_own, E)
+        squares = np.einsum("nkl,nlm->km", W_own, W_own)
+        freedom += np.einsum("nkk->", W_own) - np.sum(inverse * squares)
+        centroids.append(c)
+    c, covariance = np.concatenate(centroids), scatter / freedom
+    fit = ls.fit_random_model(problem, means=means, residuals="anisotropic", weights=weights)
+    clusters, theory = fit.clusters, fit.theory()
+    np.testing.assert_allclose(clusters.raw_gram, c @ c.T, atol=1e-10)
+    assert clusters.sigma_e**2 == pytest.approx(np.trace(covariance), rel=1e-9)
+    spectrum = np.linalg.eigvalsh(covariance)[::-1]
+    found = clusters.covariance_spectrum
+    np.testing.assert_allclose(found, spectrum[: len(found)], rtol=1e-6, atol=1e-10 * spectrum[0])
+    # The outliers' equation with matrices of order D in place of overlaps.
+    for z in theory.outliers:
+        e, _, b, _ = theory.bulk.solution(z)
+        Q = np.linalg.inv(b * covariance - z * np.eye(len(covariance)))
+        assert e == pytest.approx(np.trace(covariance @ Q), rel=1e-6)
+        values, vectors = np.linalg.eigh(-c @ Q @ c.T + e * clusters.centroid_errors)
+        K = (vectors * values.clip(0)) @ vectors.T  # what debiasing leaves of it
+        B = np.zeros_like(K)
+        for group in range(groups.max() + 1):
+            own = slice(3 * group, 3 * group + 3)
+            loaded = np.linalg.inv(np.eye(3) + e * M[groups == group] / 24)
+            B[own, own] = np.einsum("nkl,nlm->km", M[groups == group], loaded) / 24
+        assert np.abs(np.linalg.eigvals(K @ B) - 1).min() < 1e-6
+
+
 @pytest.mark.parametrize(
     ("problem", "arguments", "sentence"),
     [
@@ -80,5 +123,15 @@ def test_outliers_at_initialisation(name, landscope_data):
     model = make_network("small_cnn", data.input_shape)
     problem = ls.Problem(model, (data.train_inputs[:300], data.train_targets[:300]))
     fit = ls.fit_random_model(problem)
+    values = fit.measured.eigenvalues()
     assert len(fit.theory().outliers) == 9
-    np.testing.assert_allclose(fit.theory().outliers, fit.measured.eigenvalues()[:9], rtol=0.03)
+    np.testing.assert_allclose(fit.theory().outliers, values[:9], rtol=0.03)
+    assert fit.theory().edge < 0.1 * values[9]  # isotropic residuals miss the edge
+
+    # Their measured covariance finds it, and class-conditional means the gradient.
+    fit = ls.fit_random_model(problem, means="class", residuals="anisotropic")
+    theory = fit.theory()
+    np.testing.assert_allclose(theory.outliers[:9], values[:9], rtol=0.01)
+    assert theory.edge == pytest.approx(values[len(theory.outliers)], rel=0.3)
+    measured_power = fit.measured.gradient_power(9)[-1]
+    assert theory.gradient_power[:9].sum() == pytest.approx(measured_power, abs=0.02)
