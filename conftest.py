@@ -4,21 +4,25 @@ import os
 from pathlib import Path
 
 import pytest
+import scipy.linalg  # noqa: F401 - its BLAS is another library than numpy's: loaded to be limited
 import torch
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
+from threadpoolctl import threadpool_limits
 
 # Signatures such as Float[Tensor, "D k"] are checked on every call made under test.
 install_import_hook(
     [
         f"landscope.{package}"
-        for package in ("problem", "products", "operators", "linalg", "geometry")
+        for package in ("problem", "products", "operators", "linalg", "random_model", "geometry")
     ],
     "beartype.beartype",
 )
 
-# The networks under test are tiny: threads cost more than they bring.
+# Networks and matrices under test are small: threads cost more than they bring, most of all where
+# several processes share the cores.
 torch.set_num_threads(1)
+threadpool_limits(1)
 
 settings.register_profile(
     "landscope",

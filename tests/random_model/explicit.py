@@ -28,8 +28,8 @@ def hessian_and_gradient(J, p, labels):
 
 def statistics(H, g, k):
     """Largest eigenvalue, trace and gradient power of the top k."""
-    values, vectors = np.linalg.eigh(H)
-    power = np.square(vectors[:, -k:].T @ g).sum() / (g @ g)
+    values, vectors = eigh(H, subset_by_index=[len(H) - k, len(H) - 1])
+    power = np.square(vectors.T @ g).sum() / (g @ g)
     return values[-1], np.trace(H), power
 
 
