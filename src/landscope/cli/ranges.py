@@ -7,7 +7,7 @@ import numpy as np
 FORMS = "a number, a list 1,2,5, or a range START:STOP:COUNT, with :log for even ratios"
 
 
-def numbers(name: str, text: str, *, whole: bool = False) -> list[float]:
+def numbers(name: str, text: str, *, whole: bool = False) -> list[int | float]:
     """Read one or more numbers.
 
     Parameters
@@ -17,7 +17,8 @@ def numbers(name: str, text: str, *, whole: bool = False) -> list[float]:
     text : str
         "0.5", "0.5,1,2", "0:4:9" (nine values from 0 to 4) or "0.1:25:20:log".
     whole : bool
-        Whether the values of a range are rounded to whole numbers; equal ones are merged.
+        Whether they are to be whole numbers, to which those of a range are rounded; equal ones
+        are merged.
 
     Raises
     ------
@@ -27,7 +28,7 @@ def numbers(name: str, text: str, *, whole: bool = False) -> list[float]:
     Examples
     --------
     >>> numbers("sigma_z", "0:1:3"), numbers("num_params", "1e2:1e4:3:log", whole=True)
-    ([0.0, 0.5, 1.0], [100.0, 1000.0, 10000.0])
+    ([0.0, 0.5, 1.0], [100, 1000, 10000])
     """
     try:
         values = _range(text, whole) if ":" in text else [float(x) for x in text.split(",")]
@@ -35,7 +36,7 @@ def numbers(name: str, text: str, *, whole: bool = False) -> list[float]:
         values = []
     if not values or not all(map(math.isfinite, values)):
         raise ValueError(f"{name} is {text!r}; it must be {FORMS}")
-    return values
+    return [int(value) if whole and value.is_integer() else value for value in values]
 
 
 def _range(text: str, whole: bool) -> list[float]:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from landscope.experiments.model_fit import measure_and_fit
 from landscope.runs import Run
 from landscope.training import MeasureConfig, TrainConfig, train
 from landscope.training.trainer import Progress
@@ -14,7 +16,7 @@ from landscope.training.trainer import Progress
 def demo(
     out: str | Path, *, seed: int = 0, device: str = "cpu", progress: Progress | None = None
 ) -> Run:
-    """Train a SmallCNN on scikit-learn's digits and measure all of it at seven stages.
+    """Train a SmallCNN on scikit-learn's digits, measure it and fit the random model, seven times.
 
     Parameters
     ----------
@@ -32,7 +34,9 @@ def demo(
     Run
     """
     with _one_thread():
-        return train(demo_config(seed=seed, device=device), out, progress)
+        config = demo_config(seed=seed, device=device)
+        measure = partial(measure_and_fit, seed=seed, **config.measure.model_dump())
+        return train(config, out, progress, measure=measure)
 
 
 def demo_config(*, seed: int = 0, device: str = "cpu") -> TrainConfig:

@@ -16,6 +16,7 @@ from landscope.figures import (
     gradient_power,
     growth,
     hessian_split,
+    model_fit,
     simplex,
     spectrum,
     tangent_kernel,
@@ -52,6 +53,7 @@ OBSERVATIONS: Sequence[Picture] = (
     growth,
     simplex,
 )
+EXPLANATIONS: Sequence[Picture] = (model_fit,)
 
 
 def file_stem(picture: Picture) -> str:
@@ -75,7 +77,7 @@ def write_figures(trajectory: xr.Dataset, folder: str | Path) -> list[Path]:
     list of pathlib.Path
         The files. A picture of something that was not measured is left out.
     """
-    return write_pictures((*PROPERTIES, *OBSERVATIONS), trajectory, folder)
+    return write_pictures((*PROPERTIES, *OBSERVATIONS, *EXPLANATIONS), trajectory, folder)
 
 
 def write_pictures(

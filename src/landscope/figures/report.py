@@ -6,7 +6,7 @@ from typing import Any
 
 import xarray as xr
 
-from landscope.figures.gallery import OBSERVATIONS, PROPERTIES, write_figures
+from landscope.figures.gallery import EXPLANATIONS, OBSERVATIONS, PROPERTIES, write_figures
 from landscope.figures.stages import as_trajectory, number_of_classes, present, series
 from landscope.figures.summary import summary
 from landscope.figures.web_page import Chapter, leaves, sections, write_page
@@ -71,6 +71,12 @@ def _chapters(trajectory: xr.Dataset) -> list[Chapter]:
             "Why it should be so: weak logit curvature, logit gradients that cluster, and class "
             "probabilities that freeze.",
             sections(trajectory, OBSERVATIONS),
+        ),
+        (
+            "The random model",
+            "How much of the spectrum and of the gradient the model explains, fitted to what was "
+            "measured.",
+            sections(trajectory, EXPLANATIONS),
         ),
     ]
 

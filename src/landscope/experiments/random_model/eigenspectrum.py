@@ -11,7 +11,7 @@ from landscope.experiments.random_model.draw import describe, num_detached
 from landscope.random_model import RandomModel
 
 EQUAL, UNEQUAL = "equal lengths", "unequal lengths"
-GROUPS = {kind: f"class-conditional, {kind}" for kind in ("full", "own", "shared")}
+GROUPS = {kind: f"per class, {kind}" for kind in ("full", "own", "shared")}
 
 SIGMA_CLASS = 1.0
 NUM_DRAWS = 10
