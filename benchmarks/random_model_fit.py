@@ -16,6 +16,7 @@ import torch
 import landscope as ls
 from benchmarks.networks import _train as train
 from landscope.geometry.tangent_kernel import kernel_matrix
+from landscope.random_model.anisotropic import AnisotropicTheory
 from landscope.random_model.clusters import MEANS, WEIGHTS, Clusters
 from landscope.random_model.fit import RESIDUALS, fit_measured
 from landscope.random_model.measured import MeasuredLandscape
@@ -41,8 +42,8 @@ def points(name: str, seed: int) -> Iterator[tuple[str, float, ls.Problem]]:
         yield stage, accuracy, ls.Problem(model, examples)
 
 
-def compare(problem: ls.Problem) -> dict[str, Any]:
-    """Every fit and every surrogate beside the measurement."""
+def compare(problem: ls.Problem, surrogates: bool) -> dict[str, Any]:
+    """Every fit, and every surrogate where asked, beside the measurement."""
     gram, logits = kernel_matrix(problem).numpy(), problem.logits().double().numpy()
     labels, D = problem.targets().numpy(), problem.num_params
     measured = MeasuredLandscape(gram, logits, labels, D)
@@ -61,7 +62,7 @@ def compare(problem: ls.Problem) -> dict[str, Any]:
                         **of_theory(fit.theory()),
                     }
                 )
-        for kind, weights in SURROGATES:
+        for kind, weights in SURROGATES if surrogates else ():
             redrawn = surrogate(Clusters(measured, means, weights), kind)
             rows.append({"what": kind, "means": means, "weights": weights, **of_landscape(redrawn)})
     return {"num_params": D, "rows": rows}
@@ -82,7 +83,9 @@ def of_landscape(landscape: MeasuredLandscape) -> dict[str, Any]:
 
 def of_theory(theory: Any) -> dict[str, Any]:
     first = theory.probabilities.shape[1] - 1
+    anisotropic = isinstance(theory, AnisotropicTheory)
     return {
+        "eigenvalues": theory.eigenvalues(first + 3).tolist() if anisotropic else [],
         "outliers": theory.outliers[:first].tolist(),
         "num_outliers": len(theory.outliers),
         "edge": theory.edge,
@@ -100,7 +103,8 @@ def show(point: dict[str, Any]) -> None:
     )
     for row in point["rows"]:
         of = " ".join(str(row.get(key, "")) for key in ("what", "means", "residuals", "weights"))
-        ratios = np.array(row["outliers"]) / measured["outliers"][: len(row["outliers"])]
+        predicted = row.get("eigenvalues") or row["outliers"]
+        ratios = np.array(predicted)[:9] / measured["outliers"][: len(predicted)]
         print(
             f"{of:44} {ratios.min() if len(ratios) else np.nan:6.3f} to "
             f"{ratios.max() if len(ratios) else np.nan:6.3f} of {len(ratios)}, "
@@ -114,8 +118,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", nargs="+", default=list(STEPS), choices=STEPS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    found = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    found = json.loads(arguments.out.read_text()) if arguments.out.exists() else []
     known = {(point["name"], point["seed"]) for point in found}
     for seed in arguments.seeds:
         for name in arguments.data:
@@ -123,8 +128,8 @@ def main() -> None:
                 continue
             for stage, accuracy, problem in points(name, seed):
                 place = {"name": name, "seed": seed, "stage": stage, "accuracy": accuracy}
-                found.append(place | compare(problem))
-            RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+                found.append(place | compare(problem, surrogates=seed == 0))
+                arguments.out.write_text(json.dumps(found, indent=1) + "\n")
     for point in found:
         show(point)
 

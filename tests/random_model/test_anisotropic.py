@@ -1,5 +1,7 @@
 """Residuals of any covariance: the isotropic limit, draws in weight space, and fits of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.integrate import trapezoid
@@ -11,6 +13,7 @@ from landscope.random_model.clusters import Clusters
 from landscope.random_model.fit import fit_measured
 from landscope.random_model.measured import MeasuredLandscape
 from landscope.random_model.softmax_curvature import softmax
+from landscope.random_model.spectral_count import SpectralCount
 from landscope.random_model.surrogates import surrogate
 from tests.random_model.explicit import hessian_and_gradient
 
@@ -127,6 +130,40 @@ def test_the_solution_is_the_resolvent_s_and_slopes_are_derivatives():
         up, down = bulk.solution(z * (1 + 1e-5)), bulk.solution(z * (1 - 1e-5))
         assert e_slope == pytest.approx((up[0] - down[0]) / (2e-5 * z), rel=1e-4)
         assert b_slope == pytest.approx((up[2] - down[2]) / (2e-5 * z), rel=1e-4)
+
+
+def test_typical_places_of_all_eigenvalues_against_draws():
+    # One direction of Σ stands out: its own band of one eigenvalue lies among the outliers.
+    spectrum = SPECTRUM.copy()
+    spectrum[0] = 0.3
+    rng = np.random.default_rng(7)
+    found, predicted = [], []
+    for _ in range(8):
+        c, J, logits, labels = draw(rng)
+        J = c + (J - c) * np.sqrt(spectrum / SPECTRUM)
+        p = softmax(logits)
+        H, _ = hessian_and_gradient(J, p, labels)
+        theory = AnisotropicTheory(p, labels, c @ c.T, spectrum, D, c)
+        found.append(np.linalg.eigvalsh(H)[::-1][:12])
+        predicted.append(theory.eigenvalues(12))
+    np.testing.assert_allclose(np.mean(predicted, axis=0), np.mean(found, axis=0), rtol=0.04)
+    assert len(theory.outliers) < 4  # what the edge alone would say
+
+
+@pytest.mark.parametrize("by_class", [False, True])
+def test_the_count_steps_at_outliers_and_integrates_the_density(by_class):
+    _, theory = isotropic_pair(1000, 0.3, by_class)
+    outliers = theory.outliers[:3]
+    np.testing.assert_allclose(theory.eigenvalues(3), outliers, rtol=1e-3)
+    count = SpectralCount(theory._curvature, theory._residuals)
+    assert count.above(100 * theory.edge + outliers[0]) == pytest.approx(0, abs=1e-3)
+    # Without centroids, the integral of the density.
+    alone = replace(theory, K=np.zeros_like(theory.K), overlaps=None)
+    count = SpectralCount(alone._curvature, alone._residuals)
+    for share in (0.2, 0.6):
+        x = np.linspace(share * alone.edge, alone.edge, 1000)
+        inside = 1000 * trapezoid(alone.density(x), x)
+        assert count.above(share * alone.edge) == pytest.approx(inside, rel=0.002)
 
 
 def fit_draw(rng, weights="uniform", **choices):

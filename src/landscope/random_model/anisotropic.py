@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, Inexact, Int64
 
 from landscope.random_model.anisotropic_bulk import AnisotropicBulk
 from landscope.random_model.outliers import LoadedCurvature, Outliers, Resolvent
+from landscope.random_model.spectral_count import SpectralCount
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class AnisotropicResiduals:
         return self.bulk.edge
 
     def weighted_gram(
-        self, inside: Float64[np.ndarray, " q"], outside: float
-    ) -> Float64[np.ndarray, "GC GC"]:
+        self, inside: Inexact[np.ndarray, " q"], outside: float | complex
+    ) -> Inexact[np.ndarray, "GC GC"]:
         """c f(Σ) cᵀ less its bias V tr Σf(Σ), for the values of f on the s_j and at zero."""
         o, s = self.overlaps, self.bulk.covariance_spectrum
         return outside * self.K + (o * (inside - outside)) @ o.T - (inside @ s) * self.errors
@@ -162,6 +163,14 @@ class AnisotropicTheory:
     def outliers(self) -> Float64[np.ndarray, " n"]:
         """Eigenvalues outside the bulk, descending."""
         return self._outliers.values
+
+    def eigenvalues(self, k: int) -> Float64[np.ndarray, " k"]:
+        """Typical places of the k largest eigenvalues, of outliers and bulk alike, descending.
+
+        Where a few directions of Σ stand out, the bulk falls into bands, and outliers may lie
+        between them, left of its edge. See `landscope.random_model.spectral_count`.
+        """
+        return SpectralCount(self._curvature, self._residuals).locations(k)
 
     @cached_property
     def gradient_norm(self) -> float:

@@ -157,18 +157,20 @@ class AnisotropicBulk:
         """Density ρ(x) = Im g(x + i0)/π of the D eigenvalues, without the atom at zero."""
         inside = (x > 0) & (x < self.edge)
         rho = np.zeros_like(x)
-        at, b = x[inside], self._complex_b(x[inside])
-        s = self.covariance_spectrum
-        resolvents = 1 / (b[:, None] * s - at[:, None])
+        at = x[inside]
+        _, b = self.complex_solution(at, HAIR * at)
+        resolvents = 1 / (b[:, None] * self.covariance_spectrum - at[:, None])
         rho[inside] = resolvents.imag.sum(1) / (np.pi * float(self.num_params))
         return rho
 
-    def _complex_b(self, x: Float64[np.ndarray, " x"]) -> Complex128[np.ndarray, " x"]:
-        """b a hair above x: Newton's method for e, continued from far above the real axis."""
+    def complex_solution(
+        self, x: Float64[np.ndarray, " x"], height: Float64[np.ndarray, " x"]
+    ) -> tuple[Complex128[np.ndarray, " x"], Complex128[np.ndarray, " x"]]:
+        """(e, b) at z = x + i·height: Newton's method, continued from far above the real axis."""
         s, t = self.covariance_spectrum, self._unit * self._w
-        height = np.full(len(x), 10 * self.edge)
-        e = -s.sum() / (x + 1j * height)
-        for eta in np.geomspace(height, HAIR * x, NUM_HEIGHTS):
+        far = np.full(len(x), 10 * self.edge)
+        e = -s.sum() / (x + 1j * far)
+        for eta in np.geomspace(np.maximum(far, height), height, NUM_HEIGHTS):
             active = np.arange(len(x))
             for _ in range(MOST_STEPS):
                 at = e[active]
@@ -183,4 +185,4 @@ class AnisotropicBulk:
                 active = active[np.abs(step) > 1e-8 * np.abs(at)]
                 if len(active) == 0:
                     break
-        return (t / (1 + e[:, None] * t)).sum(1)
+        return e, (t / (1 + e[:, None] * t)).sum(1)

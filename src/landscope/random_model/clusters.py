@@ -20,6 +20,9 @@ MEANS = ("centroids", "class")
 WEIGHTS = ("uniform", "curvature")
 ROUNDING = 1e-12
 
+FLAT = 1e-8
+"""Combinations of logits with a smaller share of their group's curvature have no centroid."""
+
 
 @dataclass(frozen=True)
 class Clusters:
@@ -107,7 +110,7 @@ class Clusters:
     @cached_property
     def _inverse_totals(self) -> Float64[np.ndarray, "G C C"]:
         """W_a⁺."""
-        return np.linalg.pinv(self._sum_by_group(self._weights), ROUNDING, hermitian=True)
+        return np.linalg.pinv(self._sum_by_group(self._weights), FLAT, hermitian=True)
 
     @cached_property
     def _squares(self) -> Float64[np.ndarray, "G C C"]:
@@ -117,7 +120,8 @@ class Clusters:
     @cached_property
     def centroid_errors(self) -> Float64[np.ndarray, "GC GC"]:
         """The block-diagonal matrix of the V_a: errors of the centroids have the law V ⊗ Σ."""
-        return scipy.linalg.block_diag(*self._inverse_totals @ self._squares @ self._inverse_totals)
+        V = scipy.linalg.block_diag(*self._inverse_totals @ self._squares @ self._inverse_totals)
+        return (V + V.T) / 2
 
     @cached_property
     def degrees_of_freedom(self) -> float:
@@ -180,7 +184,8 @@ class Clusters:
     @cached_property
     def raw_gram(self) -> Float64[np.ndarray, "GC GC"]:
         """Gram matrix of the centroids as they are measured, at a·C + k."""
-        return self.centroid_rows(self.centroid_rows(self.landscape.gram).T)
+        gram = self.centroid_rows(self.centroid_rows(self.landscape.gram).T)
+        return (gram + gram.T) / 2
 
     @cached_property
     def gram(self) -> Float64[np.ndarray, "GC GC"]:
