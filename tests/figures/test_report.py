@@ -60,5 +60,5 @@ def test_what_was_not_measured_is_left_out_with_a_note(snapshot, tmp_path):
     page = path.read_text(encoding="utf-8")
     assert "Left out: &#39;hessian_density&#39; was not measured." in page
     assert "<strong>Not measured.</strong> no Hessian" in page
-    assert page.count("Left out:") == 8
+    assert page.count("Left out:") == 9
     assert page.count("How to read it.") == 1
