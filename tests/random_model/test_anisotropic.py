@@ -194,6 +194,14 @@ def test_the_fit_of_draws_predicts_as_the_true_parameters_do(weights):
     assert np.mean(powers, axis=0)[0] == pytest.approx(np.mean(powers, axis=0)[1], abs=0.03)
 
 
+def test_the_table_of_an_anisotropic_fit():
+    fit, _ = fit_draw(np.random.default_rng(8))
+    rows = {row.quantity: row for row in fit.table()}
+    assert rows["outlier 4"].predicted == fit.theory().eigenvalues(4)[3]
+    assert rows["outlier 4"].ratio == pytest.approx(1, abs=0.1)
+    assert rows["edge, λ_5"].measured == fit.measured.eigenvalues()[4]
+
+
 @pytest.mark.parametrize("weights", ["uniform", "curvature"])
 def test_the_gram_is_debiased(weights):
     # Six examples: the errors of the centroids are a sixth of the residuals' length.

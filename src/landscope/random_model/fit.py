@@ -83,16 +83,22 @@ class RandomModelFit:
     def table(self) -> list[Comparison]:
         """Predictions beside measurements.
 
-        The first C − 1 outliers; the bulk's right edge beside the largest measured eigenvalue that
-        is not predicted to be an outlier; the gradient's share in the first C − 1 outliers, and
-        in all that are predicted; its length, the trace and the Frobenius norm.
+        The first C − 1 outliers, with anisotropic residuals the typical places of as many largest
+        eigenvalues (`AnisotropicTheory.eigenvalues`); the bulk's right edge beside the largest
+        measured eigenvalue that is not predicted to be an outlier; the gradient's share in the
+        first C − 1 outliers, and in all that are predicted; its length, the trace and the
+        Frobenius norm.
         """
         theory, measured = self.theory(), self.measured
-        values, predicted = measured.eigenvalues(), theory.outliers
-        first, most = measured.num_classes - 1, len(predicted)
+        values, first, most = measured.eigenvalues(), measured.num_classes - 1, len(theory.outliers)
+        if isinstance(theory, AnisotropicTheory):
+            predicted = theory.eigenvalues(first)
+        else:
+            predicted = theory.outliers[:first]
+        places = np.append(predicted, np.full(first - len(predicted), math.nan))
         rows = [
-            Comparison(f"outlier {j + 1}", float(predicted[j]) if j < most else math.nan, values[j])
-            for j in range(min(first, len(values)))
+            Comparison(f"outlier {j + 1}", float(place), float(value))
+            for j, (place, value) in enumerate(zip(places, values, strict=False))
         ]
         beyond = float(values[most]) if most < len(values) else 0.0
         rows.append(Comparison(f"edge, λ_{most + 1}", theory.edge, beyond))
