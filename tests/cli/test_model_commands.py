@@ -33,6 +33,7 @@ def test_model_draws_one_point(tmp_path):
     assert first["theory"] == pytest.approx(land.theory().outliers[0])
     assert {file.suffix for file in (out / "figures").iterdir()} == {".png", ".svg"}
     assert str(out / "report.html") in result.output
+    assert "largest eigenvalue" in run("show", out).stdout
 
 
 def test_model_sweeps_one_parameter_at_any_size(tmp_path):
@@ -72,6 +73,7 @@ def test_reproduce_writes_claims_tables_and_report_and_report_draws_it_again(tmp
     assert claim["measured"] == "0.5"
     assert len(pd.read_csv(out / "tables/rank_variant.csv")) == 3 * 50
     page = (out / "report.html").read_text()
+    assert "a claim" in run("show", out).stdout
     (out / "report.html").unlink()
     assert run("report", out).exit_code == 0
     assert len((out / "report.html").read_text()) == len(page)

@@ -39,6 +39,17 @@ def write_report_of(run: Run, out: Path | None = None) -> None:
     Console(soft_wrap=True).print(Text(f"Report: {report}", style="bold"))
 
 
+def print_run(run: Run) -> None:
+    """Print the claims or the numbers of the random model, or else each measured step."""
+    summary = run.summary() or {}
+    if "claims" in summary:
+        print_claims(run)
+    elif "numbers" in summary:
+        print_model(run)
+    else:
+        print_trajectory(run)
+
+
 def print_trajectory(run: Run) -> None:
     """Print one row for each measured step."""
     Console().print(*trajectory_tables(run.trajectory()), sep="\n")
