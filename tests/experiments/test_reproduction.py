@@ -132,3 +132,13 @@ def test_a_refused_fit_says_why():
     measured = measure_and_fit(smoothed, num_probes=2, num_steps=6, seed=0)
     assert "label smoothing" in measured.attrs["model_fit_refused"]
     assert "loss" in measured
+
+
+@pytest.mark.slow
+def test_growth_of_a_trained_network_is_that_of_its_logits(tmp_path):
+    growth = network_growth(None, tmp_path / "network")
+    first, last = growth.isel(training_step=[0, -1])["sigma_z"].values
+    assert last > 10 * first
+    assert 0 < growth_exponent(growth)[0] < 2
+    again = network_growth(tmp_path / "network", tmp_path)
+    xr.testing.assert_equal(again, growth)

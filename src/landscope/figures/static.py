@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 from itertools import chain
+from textwrap import wrap
 from typing import Any
 
 import matplotlib
@@ -13,6 +14,9 @@ from matplotlib.figure import Figure
 
 from landscope.figures.panel import Curve, Level, Panel, names_to_explain
 from landscope.figures.style import FULL_WIDTH, MUTED, PAPER
+
+# Characters of a caption's line, tags counted.
+_CAPTION_WIDTH = 140
 
 _MARKERS = {
     "circle": "o",
@@ -65,7 +69,9 @@ def settle(figure: Figure) -> None:
 
 def write_caption(figure: Figure, caption: str) -> None:
     """Write a sentence below the panels."""
-    figure.supxlabel(mathtext(caption), fontsize=6.8, color=MUTED, x=0.01, ha="left", wrap=True)
+    # Lines that matplotlib breaks by itself are not counted by the layout.
+    lines = "\n".join(wrap(caption, _CAPTION_WIDTH))
+    figure.supxlabel(mathtext(lines), fontsize=6.8, color=MUTED, x=0.01, ha="left", ma="left")
 
 
 def mathtext(label: str) -> str:
