@@ -135,3 +135,16 @@ def test_outliers_at_initialisation(name, landscope_data):
     assert theory.edge == pytest.approx(values[len(theory.outliers)], rel=0.3)
     measured_power = fit.measured.gradient_power(9)[-1]
     assert theory.gradient_power[:9].sum() == pytest.approx(measured_power, abs=0.02)
+
+
+@pytest.mark.parametrize("residuals", ["isotropic", "anisotropic"])
+def test_a_network_with_fewer_weights_than_logit_gradients_in_single_precision(residuals):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(60, 4, generator=generator)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        problem = ls.Problem(torch.nn.Linear(4, 3), (x, torch.arange(60) % 3))
+    fit = ls.fit_random_model(problem, residuals=residuals)
+    assert len(fit.clusters.covariance_spectrum) <= problem.num_params
+    assert np.isfinite(fit.theory().edge)
+    assert fit.theory().trace == pytest.approx(fit.measured.trace(), rel=0.05)

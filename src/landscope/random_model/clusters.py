@@ -158,6 +158,7 @@ class Clusters:
         scatter = self.weighted_residual_rows(from_the_left.T)
         values, vectors = scipy.linalg.eigh(scatter, driver="evd", check_finite=False)
         kept = values > ROUNDING * max(values[-1], 0.0)
+        kept[: max(0, len(values) - self.landscape.num_params)] = False  # of rank D at most
         values, vectors = values[kept][::-1], vectors[:, kept][:, ::-1]
         overlaps = self.centroid_rows(from_the_left.T) @ vectors / np.sqrt(values)
         return values / self.degrees_of_freedom, overlaps

@@ -40,9 +40,8 @@ class IsotropicResiduals:
         """Resolvent at z: every direction of weight space has the same weight −g(z)."""
         g, slope = self.bulk.resolvent(z)
         a = self.bulk.sigma_e**2 / self.bulk.num_examples
+        with np.errstate(invalid="ignore"):  # at the edge the slope is infinite, and not asked for
+            gram_slope = -slope * self.K
         return Resolvent(
-            root=np.sqrt(-g) * self._root,
-            gram_slope=-slope * self.K,
-            load=a * g,
-            load_slope=a * slope,
+            root=np.sqrt(-g) * self._root, gram_slope=gram_slope, load=a * g, load_slope=a * slope
         )
