@@ -88,6 +88,13 @@ def test_the_histogram_ends_where_the_outliers_begin(computed):
     assert theory.x.max() < 1.5 * edge
 
 
+@pytest.mark.filterwarnings("error")
+def test_no_residuals_have_no_edge_to_draw():
+    drawn = describe(RandomModel(4, 30, 200, sigma_e=0.0), seed=0)
+    assert spectrum.histogram(drawn, "").levels == spectrum.ranks(drawn, "").levels == []
+    spectrum.figure(drawn).draw_without_rendering()
+
+
 def test_the_report_holds_claims_and_numbers(computed, tmp_path):
     claim = {"statement": "nine <outliers>", "verdict": "holds in part", "measured": "8 & 9"}
     number = {"quantity": "λ", "drawn": 0.5, "drawn_stderr": 0.01, "theory": None}

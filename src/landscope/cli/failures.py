@@ -9,7 +9,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 # What bad input raises; anything else is a defect, and named as one.
-_EXPECTED = (ValueError, TypeError, OSError, ImportError, RuntimeError)
+_EXPECTED = (ValueError, TypeError, OSError, ImportError, RuntimeError, MemoryError)
 
 
 class OneSentenceErrors(TyperGroup):

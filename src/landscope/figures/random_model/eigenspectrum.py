@@ -85,10 +85,10 @@ def histogram(one: xr.Dataset, name: str) -> Panel:
                 "drawn, outliers", outliers, np.full_like(outliers, height), VERMILLION, "sticks"
             ),
         ],
-        levels=[Level(float(one["edge_theory"]), "λ<sub>+</sub>", upright=True)],
+        levels=_edge(one, upright=True),
         log_x=True,
         log_y=True,
-        ylim=(height / 4, 3 * float(one["count_density"].max())),
+        ylim=(height / 4, max(3 * float(one["count_density"].max()), 4 * height)),
     )
 
 
@@ -111,9 +111,15 @@ def ranks(one: xr.Dataset, name: str) -> Panel:
                 symbol="diamond-open",
             ),
         ],
-        levels=[Level(float(one["edge_theory"]), "λ<sub>+</sub>")],
+        levels=_edge(one),
         log_y=True,
     )
+
+
+def _edge(one: xr.Dataset, *, upright: bool = False) -> list[Level]:
+    """The predicted edge, which has no place on a logarithmic axis where σ_E = 0."""
+    edge = float(one["edge_theory"])
+    return [Level(edge, "λ<sub>+</sub>", upright=upright)] if edge > 0 else []
 
 
 def _caption(drawn: xr.Dataset) -> str:
