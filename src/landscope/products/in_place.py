@@ -36,6 +36,7 @@ ALLOCATES = {
 }
 """Operations whose result shares its memory with nothing that is used afterwards."""
 
+IN_PLACE: dict[Any, Any] = {operator.add: Tensor.add_, operator.mul: Tensor.mul_}
 ADDED_PRODUCTS = {aten.mm.default: Tensor.addmm_, aten.bmm.default: Tensor.baddbmm_}
 
 
@@ -59,13 +60,12 @@ def computed_in_place(module: fx.GraphModule, inputs: Sequence[Tensor]) -> fx.Gr
     for node in module.graph.nodes:
         if node.op != "call_function" or node.kwargs:
             continue
-        pairs = [node.args, node.args[::-1]]
-        if node.target is operator.add:
-            _ = any(_add_product(node, *pair) for pair in pairs) or any(
-                _write_over(node, Tensor.add_, *pair) for pair in pairs
-            )
-        elif node.target is operator.mul:
-            _ = any(_write_over(node, Tensor.mul_, *pair) for pair in pairs)
+        for terms in (node.args, node.args[::-1]):
+            if node.target is operator.add and _add_product(node, *terms):
+                break
+        for terms in (node.args, node.args[::-1]):
+            if node.target in IN_PLACE and _write_over(node, *terms):
+                break
     module.graph.eliminate_dead_code()
     module.recompile()
     return module
@@ -95,10 +95,11 @@ def _add_product(node: fx.Node, term: Any, product: Any) -> bool:
     return True
 
 
-def _write_over(node: fx.Node, operation: Any, first: Any, second: Any) -> bool:
+def _write_over(node: fx.Node, first: Any, second: Any) -> bool:
+    """Let the first term take the sum or product."""
     if not (_alike(node, first) and _is_free(first)):
         return False
-    node.target, node.args = operation, (first, second)
+    node.target, node.args = IN_PLACE[node.target], (first, second)
     return True
 
 
