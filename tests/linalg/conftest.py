@@ -1,3 +1,10 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import jaxtyping
 import pytest
 import torch
@@ -40,6 +47,17 @@ class Interrupted(DiagonalOperator):
         if self.num_products >= self.limit:
             raise KeyboardInterrupt
         return super().__matmul__(vectors)
+
+
+def kill_at(script, path, size):
+    """Run a script that writes a file, and kill it once the file has this size."""
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen([sys.executable, "-c", script, str(path)], cwd=root)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and (not path.exists() or path.stat().st_size < size):
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def symmetric_matrix(eigenvalues, seed=0):

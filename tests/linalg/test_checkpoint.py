@@ -1,9 +1,4 @@
-import os
-import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +8,7 @@ from landscope.linalg.checkpoint import Checkpoint
 from landscope.linalg.krylov import KrylovSubspace
 from landscope.linalg.product import CountedProduct
 
-from .conftest import DiagonalOperator, Interrupted
+from .conftest import DiagonalOperator, Interrupted, kill_at
 
 EIGENVALUES = torch.cat(
     [torch.tensor([9.0, 8.0, 8.0, 8.0, -5.0]), torch.linspace(0, 1, 1995)]
@@ -73,15 +68,7 @@ eigsh(Slow(EIGENVALUES), **ARGUMENTS, checkpoint=sys.argv[1])
 
 def test_killed_process_goes_on(tmp_path):
     path = tmp_path / "state.safetensors"
-    root = Path(__file__).parents[2]
-    process = subprocess.Popen([sys.executable, "-c", KILLED, str(path)], cwd=root)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and (
-        not path.exists() or path.stat().st_size < 10 * EIGENVALUES.nbytes
-    ):
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_at(KILLED, path, size=10 * EIGENVALUES.nbytes)
     operator = DiagonalOperator(EIGENVALUES)
     resumed = eigsh(operator, **ARGUMENTS, checkpoint=path)
     whole = eigsh(DiagonalOperator(EIGENVALUES), **ARGUMENTS)

@@ -1,18 +1,11 @@
 """A spectral density whose run was stopped goes on from its checkpoint."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
-
 import pytest
 import torch
 
 from landscope.linalg import eigsh, spectral_density
 
-from .conftest import DiagonalOperator, Interrupted
+from .conftest import DiagonalOperator, Interrupted, kill_at
 
 EIGENVALUES = torch.cat([torch.tensor([9.0, 8.0, -5.0]), torch.linspace(0, 1, 597)]).double()
 SETTINGS = {"num_probes": 3, "num_steps": 12, "seed": 3, "num_grid": 50}
@@ -110,15 +103,7 @@ run(Slow(EIGENVALUES), sys.argv[1], deflate="converged")
 
 def test_killed_process_goes_on(tmp_path):
     path = tmp_path / "state.safetensors"
-    root = Path(__file__).parents[2]
-    process = subprocess.Popen([sys.executable, "-c", KILLED, str(path)], cwd=root)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and (
-        not path.exists() or path.stat().st_size < 10 * EIGENVALUES.nbytes
-    ):
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_at(KILLED, path, size=10 * EIGENVALUES.nbytes)
     operator = DiagonalOperator(EIGENVALUES)
     resumed = run(operator, path, deflate="converged")
     assert operator.num_products < 36 - 5
