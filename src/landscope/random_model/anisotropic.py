@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float64, Inexact, Int64
+from jaxtyping import Float64, Inexact
 
 from landscope.random_model.anisotropic_bulk import AnisotropicBulk
-from landscope.random_model.outliers import LoadedCurvature, Outliers, Resolvent
+from landscope.random_model.conditional_theory import ConditionalTheory
+from landscope.random_model.outliers import Resolvent
 from landscope.random_model.spectral_count import SpectralCount
 
 
@@ -61,7 +62,7 @@ class AnisotropicResiduals:
 
 
 @dataclass(frozen=True)
-class AnisotropicTheory:
+class AnisotropicTheory(ConditionalTheory):
     r"""Deterministic equivalents for residuals of covariance Σ, the same for all logits.
 
     Parameters
@@ -96,15 +97,13 @@ class AnisotropicTheory:
     ((2,), True)
     """
 
-    probabilities: Float64[np.ndarray, "N C"]
-    labels: Int64[np.ndarray, " N"]
-    K: Float64[np.ndarray, "GC GC"]
     covariance_spectrum: Float64[np.ndarray, " q"]
     num_params: int | float
     overlaps: Float64[np.ndarray, "GC q"] | None = None
     errors: Float64[np.ndarray, "GC GC"] | float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         s = self.covariance_spectrum
         if s.ndim != 1 or len(s) == 0 or not (s > 0).all() or (np.diff(s) > 0).any():
             raise ValueError(
@@ -118,12 +117,6 @@ class AnisotropicTheory:
             )
 
     @cached_property
-    def _curvature(self) -> LoadedCurvature:
-        C = self.probabilities.shape[1]
-        groups = self.labels if len(self.K) > C else np.zeros_like(self.labels)
-        return LoadedCurvature(self.probabilities, groups, len(self.K) // C)
-
-    @cached_property
     def bulk(self) -> AnisotropicBulk:
         """The spectrum of the residuals by themselves."""
         m, _ = self._curvature.eigenpairs
@@ -135,34 +128,6 @@ class AnisotropicTheory:
         if o is None:
             o = np.zeros((len(self.K), len(self.covariance_spectrum)))
         return AnisotropicResiduals(self.bulk, self.K, o, self.errors)
-
-    @cached_property
-    def _outliers(self) -> Outliers:
-        return Outliers(self._curvature, self._residuals)
-
-    @cached_property
-    def _errors(self) -> Float64[np.ndarray, "N C"]:
-        """r^μ = p^μ − y^μ."""
-        return self.probabilities - np.eye(self.probabilities.shape[1])[self.labels]
-
-    @property
-    def edge(self) -> float:
-        """Right edge of the bulk."""
-        return self.bulk.edge
-
-    @property
-    def atom_at_zero(self) -> float:
-        """Share of the D eigenvalues that are zero for want of examples or directions."""
-        return self.bulk.atom_at_zero
-
-    def density(self, x: Float64[np.ndarray, " x"]) -> Float64[np.ndarray, " x"]:
-        """Density of the bulk at x > 0."""
-        return self.bulk.density(x)
-
-    @property
-    def outliers(self) -> Float64[np.ndarray, " n"]:
-        """Eigenvalues outside the bulk, descending."""
-        return self._outliers.values
 
     def eigenvalues(self, k: int) -> Float64[np.ndarray, " k"]:
         """Typical places of the k largest eigenvalues, of outliers and bulk alike, descending.
@@ -180,11 +145,6 @@ class AnisotropicTheory:
         noise = self.covariance_spectrum.sum() * np.square(self._errors).mean(0).sum()
         signal = stacked @ self._residuals.weighted_gram(ones, 1.0) @ stacked
         return float(np.sqrt(max(signal + noise / len(self._errors), 0.0)))
-
-    @cached_property
-    def gradient_power(self) -> Float64[np.ndarray, " n"]:
-        """Share (v_j·g)²/‖g‖² of the gradient's squared length in each outlier; not cumulative."""
-        return self._outliers.gradient_components(self._errors) / self.gradient_norm**2
 
     @cached_property
     def trace(self) -> float:

@@ -8,7 +8,8 @@ from jaxtyping import Complex128, Float64
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from landscope.random_model.bulk import AIRY_MEAN, HAIR, MOST_STEPS, NUM_HEIGHTS
+from landscope.random_model.bulk import AIRY_MEAN, HAIR, NUM_HEIGHTS
+from landscope.random_model.upper_half_plane import newton
 
 FARTHEST = 40.0
 """Where e is within rounding of its bounds, as a logit."""
@@ -171,18 +172,14 @@ class AnisotropicBulk:
         far = np.full(len(x), 10 * self.edge)
         e = -s.sum() / (x + 1j * far)
         for eta in np.geomspace(np.maximum(far, height), height, NUM_HEIGHTS):
-            active = np.arange(len(x))
-            for _ in range(MOST_STEPS):
-                at = e[active]
+
+            def step(
+                at: np.ndarray, active: np.ndarray, z: np.ndarray = x + 1j * eta
+            ) -> np.ndarray:
                 loaded = t / (1 + at[:, None] * t)
-                terms = s / ((x + 1j * eta)[active, None] - loaded.sum(1)[:, None] * s)
+                terms = s / (z[active, None] - loaded.sum(1)[:, None] * s)
                 slope = 1 - np.square(loaded).sum(1) * np.square(terms).sum(1)
-                step = (at + terms.sum(1)) / slope
-                # Newton's step, shortened where it would leave the upper half plane.
-                leaving = step.imag > 0.9 * at.imag
-                step[leaving] *= 0.9 * at.imag[leaving] / step.imag[leaving]
-                e[active] = at - step
-                active = active[np.abs(step) > 1e-8 * np.abs(at)]
-                if len(active) == 0:
-                    break
+                return (at + terms.sum(1)) / slope
+
+            e = newton(e, step, precision=1e-8)
         return e, (t / (1 + e[:, None] * t)).sum(1)

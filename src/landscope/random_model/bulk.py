@@ -8,11 +8,13 @@ from jaxtyping import Complex128, Float64
 from scipy.optimize import brentq
 from scipy.special import expit
 
+from landscope.random_model.upper_half_plane import newton
+
 HAIR = 1e-9
 """Distance from the real axis, relative to x, at which the density is read off."""
 
-NUM_HEIGHTS, MOST_STEPS = 16, 60
-"""Heights above the axis on the way down to it, and Newton steps at each."""
+NUM_HEIGHTS = 16
+"""Heights above the axis on the way down to it."""
 
 AIRY_MEAN = 1.2065
 """Mean of the Tracy–Widom law of real symmetric matrices (β = 1), with its sign turned."""
@@ -149,17 +151,13 @@ class IsotropicBulk:
         height = np.full(len(zeta), 10 * max(self.edge / self.scale, 1.0))
         G = -1 / (zeta + 1j * height)
         for eta in np.geomspace(height, HAIR * zeta, NUM_HEIGHTS):
-            z, active = zeta + 1j * eta, np.arange(len(zeta))
-            for _ in range(MOST_STEPS):
-                at = G[active]
+
+            def step(
+                at: np.ndarray, active: np.ndarray, z: np.ndarray = zeta + 1j * eta
+            ) -> np.ndarray:
                 terms = w / (1 + at[:, None] * w)
                 residual = -1 / at + share * terms.sum(1) - z[active]
-                step = residual / (at**-2 - share * np.square(terms).sum(1))
-                # Newton's step, shortened where it would leave the upper half plane.
-                leaving = step.imag > 0.9 * at.imag
-                step[leaving] *= 0.9 * at.imag[leaving] / step.imag[leaving]
-                G[active] = at - step
-                active = active[np.abs(step) > 1e-6 * np.abs(at)]
-                if len(active) == 0:
-                    break
+                return residual / (at**-2 - share * np.square(terms).sum(1))
+
+            G = newton(G, step, precision=1e-6)
         return G

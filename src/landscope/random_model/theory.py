@@ -5,15 +5,15 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 
 from landscope.random_model.bulk import IsotropicBulk
+from landscope.random_model.conditional_theory import ConditionalTheory
 from landscope.random_model.isotropic import IsotropicResiduals
-from landscope.random_model.outliers import LoadedCurvature, Outliers
 
 
 @dataclass(frozen=True)
-class Theory:
+class Theory(ConditionalTheory):
     r"""Deterministic equivalents of the Hessian's spectrum and of its gradient's alignment.
 
     Conditional on probabilities, labels and centroids; the residuals are averaged over. Errors at
@@ -55,28 +55,11 @@ class Theory:
     True
     """
 
-    probabilities: Float64[np.ndarray, "N C"]
-    labels: Int64[np.ndarray, " N"]
-    K: Float64[np.ndarray, "GC GC"]
     sigma_e: int | float
     num_params: int | float
 
     def __post_init__(self) -> None:
-        p, labels, K = self.probabilities, self.labels, self.K
-        if p.ndim != 2 or p.shape[1] < 2 or not np.allclose(p.sum(1), 1) or not (p >= 0).all():
-            raise ValueError(
-                f"probabilities of shape {p.shape} must be rows of at least two numbers that are "
-                "not negative and sum to 1"
-            )
-        N, C = p.shape
-        if labels.shape != (N,) or not ((labels >= 0) & (labels < C)).all():
-            raise ValueError(
-                f"labels of shape {labels.shape} must be {N} classes from 0 to {C - 1}"
-            )
-        if K.shape not in ((C, C), (C * C, C * C)) or not np.allclose(K, K.T):
-            raise ValueError(
-                f"K of shape {K.shape} must be a symmetric matrix of order {C} or {C * C}"
-            )
+        super().__post_init__()
         for name, least in (("sigma_e", 0.0), ("num_params", 1.0)):
             _check_size(name, getattr(self, name), least)
 
@@ -87,41 +70,8 @@ class Theory:
         return IsotropicBulk(m.ravel(), float(self.sigma_e), self.num_params, len(m))
 
     @cached_property
-    def _curvature(self) -> LoadedCurvature:
-        by_class = len(self.K) > self.probabilities.shape[1]
-        groups = self.labels if by_class else np.zeros_like(self.labels)
-        return LoadedCurvature(self.probabilities, groups, len(self.K) // len(self._mean_error))
-
-    @cached_property
-    def _outliers(self) -> Outliers:
-        return Outliers(self._curvature, IsotropicResiduals(self.bulk, self.K))
-
-    @cached_property
-    def _errors(self) -> Float64[np.ndarray, "N C"]:
-        return self.probabilities - np.eye(self.probabilities.shape[1])[self.labels]
-
-    @cached_property
-    def _mean_error(self) -> Float64[np.ndarray, " C"]:
-        return self._errors.mean(0)
-
-    @property
-    def edge(self) -> float:
-        """Right edge of the bulk."""
-        return self.bulk.edge
-
-    @property
-    def atom_at_zero(self) -> float:
-        """Share of the D eigenvalues that are zero for want of examples."""
-        return self.bulk.atom_at_zero
-
-    def density(self, x: Float64[np.ndarray, " x"]) -> Float64[np.ndarray, " x"]:
-        """Density of the bulk at x > 0; with `atom_at_zero` its integral is 1."""
-        return self.bulk.density(x)
-
-    @property
-    def outliers(self) -> Float64[np.ndarray, " n"]:
-        """Eigenvalues outside the bulk, descending."""
-        return self._outliers.values
+    def _residuals(self) -> IsotropicResiduals:
+        return IsotropicResiduals(self.bulk, self.K)
 
     @property
     def detachment(self) -> Float64[np.ndarray, " GC"]:
@@ -138,11 +88,6 @@ class Theory:
         stacked = self._curvature.loaded_errors(self._errors, 0.0)
         noise = self.sigma_e**2 * np.square(self._errors).sum() / len(self._errors) ** 2
         return float(np.sqrt(stacked @ self.K @ stacked + noise))
-
-    @cached_property
-    def gradient_power(self) -> Float64[np.ndarray, " n"]:
-        """Share (v_j·g)²/‖g‖² of the gradient's squared length in each outlier; not cumulative."""
-        return self._outliers.gradient_components(self._errors) / self.gradient_norm**2
 
     @cached_property
     def trace(self) -> float:
