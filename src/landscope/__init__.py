@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 from landscope.geometry import (
+    class_decomposition,
     class_probabilities,
     curvature,
     fit_random_model,
@@ -53,6 +54,7 @@ __all__ = [
     "Recorder",
     "TangentKernel",
     "block_traces",
+    "class_decomposition",
     "class_probabilities",
     "curvature",
     "diagonal",

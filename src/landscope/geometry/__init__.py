@@ -1,5 +1,6 @@
 """The paper's measurements at one point of weight space, one property per file."""
 
+from landscope.geometry.class_decomposition import ClassDecomposition, class_decomposition
 from landscope.geometry.class_probabilities import ClassProbabilities, class_probabilities
 from landscope.geometry.curvature import Curvature, curvature
 from landscope.geometry.gradient_overlap import GradientOverlap, gradient_overlap
@@ -11,6 +12,7 @@ from landscope.geometry.random_model_fit import fit_random_model
 from landscope.geometry.tangent_kernel import TangentKernelSpectrum, tangent_kernel
 
 __all__ = [
+    "ClassDecomposition",
     "ClassProbabilities",
     "Curvature",
     "GradientOverlap",
@@ -18,6 +20,7 @@ __all__ = [
     "LogitClustering",
     "Outliers",
     "TangentKernelSpectrum",
+    "class_decomposition",
     "class_probabilities",
     "curvature",
     "find_outliers",

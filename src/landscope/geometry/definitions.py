@@ -109,6 +109,23 @@ DEFINITIONS = {
     "gauss_newton_share": Definition(
         ("rank",), "share of G", "1", "vᵀGv/λ on the top eigenpairs (λ, v) of H"
     ),
+    "part_eigenvalues": Definition(
+        ("part", "gram_rank"),
+        "eigenvalues of the parts of G",
+        CURVATURE_UNIT,
+        "largest of the class means, cross-class means, within-class and true-class parts of G",
+        PAPYAN,
+    ),
+    "part_share": Definition(
+        ("gram_rank", "part"),
+        "shares of the parts of G",
+        "1",
+        "vᵀG_part v/λ on the top eigenpairs (λ, v) of G",
+        PAPYAN,
+    ),
+    "part_trace": Definition(
+        ("part",), "traces of the parts of G", CURVATURE_UNIT, "Tr G_part", PAPYAN
+    ),
     "tangent_kernel_trace": Definition(
         (), "trace of the tangent kernel", "logit²/weight²", "Σ_μ Σ_k ‖J_k^μ‖²", JACOT
     ),

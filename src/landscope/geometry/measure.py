@@ -1,7 +1,7 @@
 """All measurements at one point of weight space, as one labelled data set."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 import xarray as xr
 from jaxtyping import Float, Float64
 
+from landscope.geometry.class_decomposition import class_decomposition
 from landscope.geometry.class_labels import class_labels
 from landscope.geometry.class_probabilities import class_probabilities
 from landscope.geometry.curvature import Curvature, curvature, default_num_eigenvalues
@@ -28,6 +29,21 @@ from landscope.products.batch_sum import DEFAULT_MEMORY_SHARE, free_bytes
 
 Values = dict[str, Any]
 
+PARTS = (
+    "probabilities",
+    "clustering",
+    "hessian",
+    "gauss_newton",
+    "hessian_split",
+    "hessian_density",
+    "gauss_newton_density",
+    "tangent_kernel",
+)
+"""What is measured where nothing else is asked for."""
+
+ON_REQUEST = ("class_decomposition",)
+"""What is measured where it is asked for: the kernel of all N·C logit gradients is built for it."""
+
 MEMORY_SHARES = 4
 """H, G, R and the tangent kernel are held at the same time: each has this part of the memory."""
 
@@ -35,6 +51,7 @@ MEMORY_SHARES = 4
 def measure(
     problem: Problem,
     *,
+    parts: Collection[str] = PARTS,
     num_eigenvalues: int | None = None,
     num_probes: int = 8,
     num_steps: int = 60,
@@ -50,6 +67,10 @@ def measure(
     ----------
     problem : Problem
         The model, loss and data at one point of weight space.
+    parts : collection of str
+        What to measure: any of "probabilities", "clustering", "hessian", "gauss_newton",
+        "hessian_split", "hessian_density", "gauss_newton_density" and "tangent_kernel", which are
+        all measured by default, and "class_decomposition", which takes a matrix of order N·C.
     num_eigenvalues : int, optional
         Top eigenvalues of each operator; by default 2C, at least C + 10.
     num_probes, num_steps : int
@@ -80,13 +101,13 @@ def measure(
     Raises
     ------
     ValueError
-        When the loss itself is not finite, ``num_eigenvalues`` lies outside 1 to D, or ``method``
-        or ``memory_limit`` cannot be used.
+        When the loss itself is not finite, ``parts`` names something unknown, ``num_eigenvalues``
+        lies outside 1 to D, or ``method`` or ``memory_limit`` cannot be used.
 
     See Also
     --------
     curvature, gradient_overlap, hessian_split, logit_clustering, class_probabilities,
-    tangent_kernel : the parts, with their formulas.
+    tangent_kernel, class_decomposition : the parts, with their formulas.
 
     Examples
     --------
@@ -97,6 +118,7 @@ def measure(
     >>> snapshot.hessian_eigenvalues.dims, snapshot.hessian_eigenvalues.units
     (('rank',), 'loss/weight²')
     """
+    _check_parts(parts)
     loss = float(problem.loss())
     if not np.isfinite(loss):
         raise NonFiniteError(f"the loss is {loss}; there is no geometry to measure at this point")
@@ -122,7 +144,7 @@ def measure(
 
     gradient = cache(problem.gradient)
 
-    parts: dict[str, Callable[[], Values]] = {
+    measurements: dict[str, Callable[[], Values]] = {
         "probabilities": lambda: _probabilities(problem),
         "clustering": lambda: _clustering(problem, memory_limit),
         "hessian": lambda: _curvature("hessian", point["hessian"], curved("hessian"), gradient()),
@@ -137,6 +159,7 @@ def measure(
         "tangent_kernel": lambda: _tangent_kernel(
             problem, reference, kernel_method, share, tol, seed
         ),
+        "class_decomposition": lambda: _class_decomposition(problem),
     }
     values: Values = {
         "loss": loss,
@@ -146,9 +169,9 @@ def measure(
         "num_classes": problem.num_classes,
     }
     failures = []
-    for name, part in parts.items():
+    for name in (name for name in measurements if name in parts):
         try:
-            values |= part()
+            values |= measurements[name]()
         except Exception as failure:  # whatever it is, what was measured is kept
             failures.append(f"{name}: {failure}")
             warnings.warn(f"measure leaves out {name}: {failure}", stacklevel=2)
@@ -196,6 +219,13 @@ def settings(snapshot: xr.Dataset) -> dict[str, Any]:
     if "memory_limit" in attributes:
         known["memory_limit"] = int(attributes["memory_limit"])
     return known
+
+
+def _check_parts(parts: Collection[str]) -> None:
+    known = (*PARTS, *ON_REQUEST)
+    unknown = {parts} if isinstance(parts, str) else set(parts) - set(known)
+    if unknown or not parts:
+        raise ValueError(f"parts is {parts!r}; accepted is a collection of {', '.join(known)}")
 
 
 def _probabilities(problem: Problem) -> Values:
@@ -318,6 +348,15 @@ def _tangent_kernel(
         "tangent_kernel_trace": measured.trace,
         "tangent_kernel_drift": measured.drift,
         "tangent_kernel_eigenvalues": measured.eigenvalues,
+    }
+
+
+def _class_decomposition(problem: Problem) -> Values:
+    measured = class_decomposition(problem)
+    return {
+        "part_eigenvalues": measured.part_eigenvalues,
+        "part_share": measured.shares,
+        "part_trace": measured.traces,
     }
 
 

@@ -1,9 +1,9 @@
 """The random model fitted to a network: its predictions beside what is measured there."""
 
 from landscope.geometry.class_labels import class_labels
+from landscope.geometry.plain_cross_entropy import refuse_other_losses
 from landscope.geometry.tangent_kernel import kernel_matrix
 from landscope.problem import Problem
-from landscope.problem.losses import CrossEntropy
 from landscope.random_model.fit import RandomModelFit, fit_measured
 from landscope.random_model.memory import refuse_beyond_memory
 
@@ -58,16 +58,7 @@ def fit_random_model(
     >>> fit.model.num_params, fit.measured.eigenvalues().shape
     (15, (15,))
     """
-    loss = problem.loss_terms
-    if not isinstance(loss, CrossEntropy):
-        raise ValueError(
-            f"problem has the loss {type(loss).__name__}; the random model is one of cross_entropy"
-        )
-    if loss.weight is not None or loss.label_smoothing:
-        raise ValueError(
-            "problem has a cross-entropy with class weights or label smoothing; the random model "
-            "is one of the plain cross-entropy"
-        )
+    refuse_other_losses(problem, "the random model")
     N, C = problem.num_examples, problem.num_classes
     if N < 2 or C < 2:
         raise ValueError(

@@ -1,0 +1,24 @@
+"""Measurements that hold for the plain cross-entropy alone."""
+
+from landscope.problem import Problem
+from landscope.problem.losses import CrossEntropy
+
+
+def refuse_other_losses(problem: Problem, what: str) -> None:
+    """Refuse any loss but the cross-entropy without class weights and label smoothing.
+
+    Raises
+    ------
+    ValueError
+        With the loss that the problem has.
+    """
+    loss = problem.loss_terms
+    if not isinstance(loss, CrossEntropy):
+        raise ValueError(
+            f"problem has the loss {type(loss).__name__}; {what} is one of cross_entropy"
+        )
+    if loss.weight is not None or loss.label_smoothing:
+        raise ValueError(
+            f"problem has a cross-entropy with class weights or label smoothing; {what} is one of "
+            "the plain cross-entropy"
+        )
