@@ -290,3 +290,18 @@ def test_what_cannot_be_measured_costs_nothing_else():
     assert np.isnan(dataset.tangent_kernel_drift)  # no reference was given
     assert np.isfinite(dataset.hessian_trace)
     assert np.isfinite(dataset.hessian_eigenvalues).all()
+
+
+def test_parts_are_those_of_the_whole(problem):
+    whole = ls.measure(problem, num_probes=2, num_steps=5)
+    parts = ls.measure(problem, parts=("clustering", "hessian"), num_probes=2, num_steps=5)
+    assert {"q_sl", "hessian_eigenvalues", "loss"} <= set(parts.data_vars)
+    assert not {"sigma_z", "gauss_newton_eigenvalues", "hessian_density"} & set(parts.data_vars)
+    for name in parts.data_vars:
+        xr.testing.assert_allclose(parts[name], whole[name], rtol=1e-6)
+
+
+@pytest.mark.parametrize("parts", ["hessian", ("hessian", "everything"), ()])
+def test_unknown_parts_are_refused(problem, parts):
+    with pytest.raises(ValueError, match="accepted is a collection of probabilities, clustering"):
+        ls.measure(problem, parts=parts)

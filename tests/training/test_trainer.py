@@ -169,7 +169,7 @@ def test_the_measure_options_are_those_of_measure():
     accepted = inspect.signature(geometry.measure).parameters
     for name, field in MeasureConfig.model_fields.items():
         assert field.default == accepted[name].default
-    assert {*MeasureConfig.model_fields, "seed", "reference", "problem"} == {*accepted}
+    assert {*MeasureConfig.model_fields, "parts", "seed", "reference", "problem"} == {*accepted}
 
 
 def test_the_real_measurements_are_kept(tmp_path):

@@ -1,13 +1,10 @@
 """The demonstration: a small CNN on digits, measured from its first step to its last."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from landscope.experiments.model_fit import measure_and_fit
+from landscope.experiments.one_thread import one_thread
 from landscope.runs import Run
 from landscope.training import MeasureConfig, TrainConfig, train
 from landscope.training.trainer import Progress
@@ -33,7 +30,7 @@ def demo(
     -------
     Run
     """
-    with _one_thread():
+    with one_thread():
         config = demo_config(seed=seed, device=device)
         measure = partial(measure_and_fit, seed=seed, **config.measure.model_dump())
         return train(config, out, progress, measure=measure)
@@ -57,17 +54,3 @@ def demo_config(*, seed: int = 0, device: str = "cpu") -> TrainConfig:
         seed=seed,
         device=device,
     )
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute on one thread: operations this small spend more on handing work to a second one.
-
-    On a machine that is busy besides, waiting for it made products several times slower.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -100,6 +100,15 @@ class TrainConfig(BaseModel):
         default=1.0, description="Multiplies the widths of the network's layers."
     )
 
+    train_examples: PositiveInt | None = Field(
+        default=None,
+        description="Training examples to keep, classes balanced; all of them if absent.",
+    )
+    test_examples: PositiveInt | None = Field(
+        default=None,
+        description="Test examples that accuracy is taken on, classes balanced; all if absent.",
+    )
+
     steps: PositiveInt = Field(default=600, description="Number of updates of the weights.")
     batch_size: PositiveInt = Field(default=64, description="Examples in a mini-batch.")
     optimizer: Literal["sgd", "adam"] = Field(default="sgd", description="Rule of the update.")

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from torch import nn
+
 from landscope import geometry
 from landscope.problem import Problem
 from landscope.runs import Run
@@ -12,7 +14,7 @@ from landscope.training.config import TrainConfig
 from landscope.training.descent import Descent
 from landscope.training.recorder import Measure, Recorder
 from landscope.training.schedule import measuring_steps
-from landscope.zoo import load_dataset, make_network
+from landscope.zoo import ClassificationData, load_dataset, make_network
 
 Progress = Callable[[int, int, str], None]
 """Called as progress(step, num_steps, doing), doing being "training" or "measuring"."""
@@ -60,15 +62,37 @@ def train(
     --------
     landscope.Recorder : the same measurements in a training loop of your own.
     """
-    data = load_dataset(config.data, config.data_root, classes=config.classes, seed=config.seed)
+    data = load_dataset(
+        config.data,
+        config.data_root,
+        classes=config.classes,
+        max_examples=config.train_examples,
+        max_test_examples=config.test_examples,
+        seed=config.seed,
+    )
+    problem = measured_problem(config)
+    batches = (batch.data for batch in problem.batches)
+    model = calibrated(initial_network(config, data), batches)
+    run = Run.create(out, config.identity())
+    return _follow(Descent(model, data, config), problem, run, progress, measure)
+
+
+def measured_problem(config: TrainConfig) -> Problem:
+    """Give the initial network on the examples that a run measures."""
     measured = load_dataset(
         config.data,
         config.data_root,
         classes=config.classes,
         max_examples=config.measure_examples,
+        max_test_examples=1,
         seed=config.seed,
     )
-    model = make_network(
+    return Problem(initial_network(config, measured).eval(), measured.train)
+
+
+def initial_network(config: TrainConfig, data: ClassificationData) -> nn.Module:
+    """Give the network that a run on `data` starts from, in training mode."""
+    return make_network(
         config.network,
         data.input_shape,
         data.num_classes,
@@ -77,9 +101,6 @@ def train(
         width=config.width,
         seed=config.seed,
     ).to(config.device)
-    problem = Problem(model.eval(), measured.train)
-    descent = Descent(calibrated(model, (b.data for b in problem.batches)), data, config)
-    return _follow(descent, problem, Run.create(out, config.identity()), progress, measure)
 
 
 def _follow(
