@@ -79,6 +79,21 @@ def test_reproduce_writes_claims_tables_and_report_and_report_draws_it_again(tmp
     assert len((out / "report.html").read_text()) == len(page)
 
 
+@pytest.mark.usefixtures("quick")
+def test_all_figures_come_with_a_page_of_all_claims(tmp_path, monkeypatch):
+    only = {"fig5": REPRODUCTIONS["fig5"]}
+    monkeypatch.setattr("landscope.cli.reproduce.REPRODUCTIONS", only)
+    out = tmp_path / "all"
+    result = run("reproduce", "all", "--out", out)
+    assert result.exit_code == 0, result.output
+    page = (out / "report.html").read_text()
+    assert "a claim" in page
+    assert 'href="fig5/report.html"' in page
+    assert 'src="fig5/figures/eigenspectrum.png"' in page
+    assert "<dt>holds in part</dt><dd>1</dd>" in page
+    assert (out / "fig5/report.html").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -89,9 +104,15 @@ def test_reproduce_writes_claims_tables_and_report_and_report_draws_it_again(tmp
         (["model", "--lengths", "1,2"], "lengths has 2 entries"),
         (["model", "--labels", "both"], "labels is 'both'; it must be one of uniform, sampled"),
         (["model", "--num-draws", "0"], "num_draws is 0"),
-        (["reproduce", "fig9"], "FIGURE is 'fig9'; accepted are fig3b"),
+        (["reproduce", "fig9"], "FIGURE is 'fig9'; accepted are fig1"),
         (["reproduce", "fig5", "--run", "nowhere"], "fig5 shows the random model alone"),
         (["reproduce", "fig7", "--run", "nowhere"], "nowhere is no run folder"),
+        (["reproduce", "fig1", "--run", "nowhere"], "fig1 shows networks of its own"),
+        (["reproduce", "fig5", "--data", "mnist"], "data is 'mnist'; fig5 has its own"),
+        (["reproduce", "fig1", "--data", "imagenet"], "data names imagenet; accepted are digits"),
+        (["reproduce", "fig1", "--scale", "huge"], "scale is 'huge'; it must be one of smoke"),
+        (["reproduce", "fig1", "--processes", "0"], "processes is 0; it must be at least 1"),
+        (["reproduce", "all", "--data", "mnist"], "--data and --run are for single figures"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(arguments, message, tmp_path, monkeypatch):

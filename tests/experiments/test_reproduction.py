@@ -6,12 +6,19 @@ import pytest
 import torch
 import xarray as xr
 
-from landscope.experiments import REPRODUCTIONS, Reproduction, reproduce, sample_model
+from landscope.experiments import (
+    REPRODUCTIONS,
+    SCALES,
+    Networks,
+    Reproduction,
+    reproduce,
+    sample_model,
+)
 from landscope.experiments.claim import Claim
 from landscope.experiments.model_fit import measure_and_fit
 from landscope.experiments.network_growth import growth_exponent, network_growth
 from landscope.experiments.tables import write_tables
-from landscope.figures.random_model import PICTURES
+from landscope.figures.experiment_report import HEADINGS, PICTURES
 from landscope.problem import Problem
 from landscope.runs import Run
 
@@ -50,8 +57,36 @@ def test_a_network_is_refused_where_none_is_shown(tmp_path):
         reproduce("mine", Reproduction(made, claimed), tmp_path / "run", network="runs/demo")
 
 
+def test_networks_are_trained_in_cells_of_the_run_where_no_grid_is_given(tmp_path):
+    def trains(seed, progress, grid, scale, datasets=()):
+        return made(seed, progress).assign_attrs(
+            cells=str(grid.folder), examples=scale.num_examples, datasets=",".join(datasets)
+        )
+
+    how = Reproduction(trains, claimed, "networks on any data")
+    networks = Networks("smoke", ("digits",))
+    run = reproduce("mine", how, tmp_path / "run", networks=networks)
+    attributes = run.snapshot(0).attrs
+    assert attributes["cells"] == str(tmp_path / "run/cells")
+    assert attributes["examples"] == SCALES["smoke"].num_examples
+    assert attributes["datasets"] == "digits"
+    with pytest.raises(ValueError, match="scale is smoke there and quick here"):
+        reproduce("mine", how, tmp_path / "run", networks=Networks("quick", ("digits",)))
+
+
+def test_unknown_scales_and_data_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="scale is 'huge'; it must be one of smoke, quick, full"):
+        Networks("huge")
+    with pytest.raises(ValueError, match="data names imagenet; accepted are digits"):
+        Networks(datasets=("imagenet",))
+    with pytest.raises(ValueError, match="data is 'digits'; mine has its own"):
+        reproduce(
+            "mine", Reproduction(made, claimed), tmp_path, networks=Networks("quick", ("digits",))
+        )
+
+
 def test_every_reproduction_has_pictures():
-    assert REPRODUCTIONS.keys() <= PICTURES.keys()
+    assert REPRODUCTIONS.keys() <= PICTURES.keys() == HEADINGS.keys()
 
 
 def run_of(folder, **series):

@@ -16,7 +16,7 @@ from landscope.experiments.random_model import (
 )
 from landscope.experiments.random_model.draw import describe
 from landscope.experiments.random_model.sweep import sweep
-from landscope.figures import model_fit, write_model_report
+from landscope.figures import model_fit, write_experiment_report
 from landscope.figures.gallery import file_stem
 from landscope.figures.random_model import PICTURES
 from landscope.figures.random_model import eigenspectrum as spectrum
@@ -98,7 +98,7 @@ def test_no_residuals_have_no_edge_to_draw():
 def test_the_report_holds_claims_and_numbers(computed, tmp_path):
     claim = {"statement": "nine <outliers>", "verdict": "holds in part", "measured": "8 & 9"}
     number = {"quantity": "λ", "drawn": 0.5, "drawn_stderr": 0.01, "theory": None}
-    path = write_model_report(
+    path = write_experiment_report(
         computed["model"],
         tmp_path / "report.html",
         "model",

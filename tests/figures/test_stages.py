@@ -54,7 +54,7 @@ def test_number_of_classes_is_read_where_only_the_logits_say_it(trajectory):
 
 @pytest.mark.parametrize("steps", [[0, 1, 10, 100, 1000], [0, 100, 200, 300], [5], [0], [3, 1000]])
 def test_the_training_axis_keeps_the_order_of_steps_and_labels_its_ends(steps):
-    axis = training_axis(xr.Dataset(coords={"step": steps}))
+    axis = training_axis(steps)
     assert (np.diff(axis.positions) > 0).all()
     assert np.isfinite(axis.positions).all()
     assert axis.ticks == sorted(axis.ticks)

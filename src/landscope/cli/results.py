@@ -1,5 +1,6 @@
 """What a command leaves behind: report and figures in the run folder, tables in the terminal."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -20,13 +21,13 @@ from landscope.runs import Run
 def write_report_of(run: Run, out: Path | None = None) -> None:
     """Write the report and the figures of a run, there or in `out`, and say where it lies."""
     # plotly and matplotlib are slow to import, and no other command needs them.
-    from landscope.figures import write_model_report, write_report
+    from landscope.figures import write_experiment_report, write_report
 
     path, config = (out or run.path) / "report.html", run.config
     with working("drawing the report"):
         if "experiment" in config:
             summary = run.summary() or {}
-            report = write_model_report(
+            report = write_experiment_report(
                 run.snapshot(0),
                 path,
                 config["experiment"],
@@ -37,6 +38,15 @@ def write_report_of(run: Run, out: Path | None = None) -> None:
         else:
             report = write_report(run.trajectory(), path, config=config)
     Console(soft_wrap=True).print(Text(f"Report: {report}", style="bold"))
+
+
+def write_overview_of(runs: Mapping[str, Path], out: Path) -> None:
+    """Write the page of all claims of several reproductions, and say where it lies."""
+    from landscope.figures import write_overview
+
+    claims = {name: (Run.open(folder).summary() or {})["claims"] for name, folder in runs.items()}
+    page = write_overview(claims, out / "report.html")
+    Console(soft_wrap=True).print(Text(f"All claims: {page}", style="bold"))
 
 
 def print_run(run: Run) -> None:

@@ -1,17 +1,22 @@
 """Experiments by name, and the points of weight space they start from."""
 
 from landscope.experiments.demo import demo
+from landscope.experiments.networks.grid import Grid
+from landscope.experiments.networks.scale import SCALES
 from landscope.experiments.point import measure_point
 from landscope.experiments.properties import FourProperties, four_properties
 from landscope.experiments.random_model.sampling import sample_model
 from landscope.experiments.registry import EXPERIMENTS, REPRODUCTIONS
-from landscope.experiments.reproduction import Reproduction, reproduce
+from landscope.experiments.reproduction import Networks, Reproduction, reproduce
 from landscope.experiments.target import resolve_target
 
 __all__ = [
     "EXPERIMENTS",
     "REPRODUCTIONS",
+    "SCALES",
     "FourProperties",
+    "Grid",
+    "Networks",
     "Reproduction",
     "demo",
     "four_properties",

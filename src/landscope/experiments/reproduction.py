@@ -1,18 +1,21 @@
 """A figure of the paper made anew, into a run folder: numbers, tables, claims."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import xarray as xr
 
 from landscope.experiments.claim import Claim
 from landscope.experiments.network_growth import network_growth
+from landscope.experiments.networks.grid import Grid
+from landscope.experiments.networks.scale import SCALES
 from landscope.experiments.progress import Progress, silent
 from landscope.experiments.tables import write_tables
 from landscope.runs import Run
+from landscope.zoo import DATASETS
 
 
 @dataclass(frozen=True)
@@ -22,17 +25,50 @@ class Reproduction:
     Attributes
     ----------
     compute : callable
-        (seed, progress) → Dataset of all that is drawn; with `needs_network` also `growth`, what
-        `network_growth` returns.
+        (seed, progress) → Dataset of all that is drawn, with more keywords by `shows`.
     claims : callable
         Dataset → the claims held against it.
-    needs_network : bool
-        Whether something is measured on a network beside the model.
+    shows : {"model", "model and network", "networks", "networks on any data"}
+        The random model alone; it beside a network whose `growth`, what `network_growth`
+        returns, is given; or networks that are trained in the cells of a `grid` at a `scale`, and
+        on `datasets` where they can be chosen.
     """
 
     compute: Callable[..., xr.Dataset]
     claims: Callable[[xr.Dataset], list[Claim]]
-    needs_network: bool = False
+    shows: Literal["model", "model and network", "networks", "networks on any data"] = "model"
+
+    @property
+    def trains_networks(self) -> bool:
+        """Whether there is a grid of networks, small or large."""
+        return self.shows.startswith("networks")
+
+
+@dataclass(frozen=True)
+class Networks:
+    """How the networks of a figure are trained.
+
+    Attributes
+    ----------
+    scale : str
+        A key of `SCALES`.
+    datasets : sequence of str
+        Instead of those of the scale, where the figure lets them be chosen.
+    grid : Grid, optional
+        Where cells are computed; in the folder `cells` of the run if absent.
+    """
+
+    scale: str = "quick"
+    datasets: Sequence[str] = ()
+    grid: Grid | None = None
+
+    def __post_init__(self) -> None:
+        if self.scale not in SCALES:
+            raise ValueError(f"scale is {self.scale!r}; it must be one of {', '.join(SCALES)}")
+        if unknown := set(self.datasets) - set(DATASETS):
+            raise ValueError(
+                f"data names {', '.join(sorted(unknown))}; accepted are {', '.join(DATASETS)}"
+            )
 
 
 def reproduce(
@@ -42,6 +78,7 @@ def reproduce(
     *,
     seed: int = 0,
     network: str | Path | None = None,
+    networks: Networks | None = None,
     progress: Progress = silent,
 ) -> Run:
     """Make a figure anew into a run folder, where it is not there yet.
@@ -59,6 +96,8 @@ def reproduce(
     network : path, optional
         Run folder of a trained network to compare with; one is trained where it is needed and
         absent.
+    networks : Networks, optional
+        How networks are trained, where the figure trains a grid of them.
     progress : callable
         Called as progress(done, total, doing).
 
@@ -69,18 +108,25 @@ def reproduce(
     Raises
     ------
     ValueError
-        If a network is given to a figure that shows none, or `out` holds another run.
+        If a network or data sets are given to a figure that does not take them, or `out` holds
+        another run.
     """
-    if network is not None and not how.needs_network:
-        raise ValueError(f"network is {str(network)!r}; {name} shows the random model alone")
-    config: dict[str, Any] = {"experiment": name, "seed": seed}
-    if how.needs_network:
-        config["network"] = "trained" if network is None else str(network)
-    run = Run.create(out, config)
+    networks = networks or Networks()
+    if network is not None and how.shows != "model and network":
+        shown = "networks of its own" if how.trains_networks else "the random model alone"
+        raise ValueError(f"network is {str(network)!r}; {name} shows {shown}")
+    if networks.datasets and how.shows != "networks on any data":
+        raise ValueError(f"data is {','.join(networks.datasets)!r}; {name} has its own")
+    run = Run.create(out, _identity(name, how, seed, network, networks))
     if not run.steps():
-        extra = {}
-        if how.needs_network:
+        extra: dict[str, Any] = {}
+        if how.shows == "model and network":
             extra["growth"] = network_growth(network, run.path / "network", seed, progress)
+        if how.trains_networks:
+            extra["grid"] = networks.grid or Grid(run.path / "cells")
+            extra["scale"] = SCALES[networks.scale]
+        if networks.datasets:
+            extra["datasets"] = networks.datasets
         run.write_snapshot(0, how.compute(seed=seed, progress=progress, **extra))
     dataset = run.snapshot(0)
     write_tables(dataset, run.path / "tables")
@@ -92,3 +138,16 @@ def reproduce(
         }
     )
     return run
+
+
+def _identity(
+    name: str, how: Reproduction, seed: int, network: str | Path | None, networks: Networks
+) -> dict[str, Any]:
+    config: dict[str, Any] = {"experiment": name, "seed": seed}
+    if how.shows == "model and network":
+        config["network"] = "trained" if network is None else str(network)
+    if how.trains_networks:
+        config |= {"scale": networks.scale, "sizes": asdict(SCALES[networks.scale])}
+    if networks.datasets:
+        config["data"] = list(networks.datasets)
+    return config

@@ -42,7 +42,7 @@ def along_training(
     wide
         Whether the quantity may range over many scales; where it does, the axis is logarithmic.
     """
-    axis = training_axis(trajectory)
+    axis = training_axis(trajectory["step"].values)
     steps = [f"{step:,}" for step in trajectory["step"].values]
     curves = []
     for index, (variable, name, colour) in enumerate(quantities):

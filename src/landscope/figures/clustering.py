@@ -42,7 +42,7 @@ DEFINITIONS = (
 )
 REQUIRES = ("q_slsc", "q_sl", "q_dl")
 
-_BARS = (
+BARS = (
     ("q_slsc", "q<sub>SLSC</sub>", GREEN),
     ("q_sl", "q<sub>SL</sub>", VERMILLION),
     ("q_dl", "q<sub>DL</sub>", BLUE),
@@ -75,7 +75,7 @@ def interactive(trajectory: xr.Dataset) -> go.Figure:
 def _panel(shown: list[Stage]) -> Panel:
     places = np.arange(len(shown))
     curves = []
-    for variable, name, colour in _BARS:
+    for variable, name, colour in BARS:
         values = np.array([stage.number(variable) for stage in shown])
         hover = [f"{stage.label}: {value:.4f}" for stage, value in zip(shown, values, strict=True)]
         curves.append(Curve(name, places, values, colour, kind="bars", hover=hover))

@@ -116,7 +116,7 @@ def _sharpness(trajectory: xr.Dataset) -> Panel:
     limit = 2 * (1 + momentum) / series(trajectory, "learning_rate")
     curve = Curve(
         "2(1 + β)/η" if momentum else "2/η",
-        training_axis(trajectory).positions,
+        training_axis(trajectory["step"].values).positions,
         limit,
         MUTED,
         dashed=True,

@@ -1,4 +1,4 @@
-"""The report of the random model: claims or numbers, and the pictures of an experiment."""
+"""The report of one experiment: claims or numbers, and its pictures."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,28 +8,55 @@ from typing import Any
 import xarray as xr
 
 from landscope.figures.gallery import write_pictures
-from landscope.figures.random_model import PICTURES
+from landscope.figures.networks import PICTURES as OF_NETWORKS
+from landscope.figures.random_model import PICTURES as OF_THE_MODEL
 from landscope.figures.summary import plus_minus
 from landscope.figures.web_page import leaves, sections, write_page
 
 HEADINGS = {
     "model": "The random model",
     "sweep": "The random model along one parameter",
+    "fig1": "Clustering of logit gradients",
+    "fig2": "The clusters of logit gradients, as measured",
+    "fig3a": "Probabilities of a network in the simplex, along training",
     "fig3b": "Freezing of the class probabilities",
+    "fig4": "Growth of logits, logit gradients and weights",
     "fig5": "The eigenspectrum of the random model",
     "fig6": "Gradient and Hessian of the random model",
     "fig7": "The largest eigenvalue against the spread of the logits",
     "fig8": "Trace over norm against the spread of the logits",
+    "properties": "The properties of the landscape along training",
+    "logit_curvature": "Weakness of the logits' curvature, and the width",
+    "weight_scale": "The landscape along the weight radius, beside training",
     "phase": "How many outliers leave the bulk",
 }
-_LEAD = (
-    "Drawn from the random model of Fort & Ganguli, Emergent properties of the local geometry of "
-    "neural loss landscapes (2019, arXiv:1910.05929), called the paper below, and held against "
-    "random matrix theory, which is this project's own: the paper has none."
+PICTURES = {**OF_NETWORKS, **OF_THE_MODEL}
+_PAPER = (
+    "Fort & Ganguli, Emergent properties of the local geometry of neural loss landscapes (2019, "
+    "arXiv:1910.05929), called the paper below"
 )
+_LEAD_OF_THE_MODEL = (
+    f"Drawn from the random model of {_PAPER}, and held against random matrix theory, which is "
+    "this project's own: the paper has none."
+)
+_LEAD_OF_NETWORKS = f"Measured on networks that were trained for it, and held against {_PAPER}."
 
 
-def write_model_report(
+def heading(experiment: str) -> str:
+    """Title of an experiment, with the number of the paper's figure where it is one.
+
+    Examples
+    --------
+    >>> heading("fig1"), heading("phase")
+    ('Figure 1: clustering of logit gradients', 'How many outliers leave the bulk')
+    """
+    title, number = HEADINGS[experiment], experiment.removeprefix("fig")
+    if number == experiment:
+        return title
+    return f"Figure {number}: {title[0].lower()}{title[1:]}"
+
+
+def write_experiment_report(
     drawn: xr.Dataset,
     path: str | Path,
     experiment: str,
@@ -64,16 +91,13 @@ def write_model_report(
     path = Path(path)
     pictures = PICTURES[experiment]
     write_pictures(pictures, drawn, path.parent / "figures")
-    settings = dict(leaves(config or {}))
-    number = experiment.removeprefix("fig")
-    title = HEADINGS[experiment]
     return write_page(
         path,
-        "model.html.jinja",
-        title=title if number == experiment else f"Figure {number}: {title[0].lower()}{title[1:]}",
-        lead=_LEAD,
+        "experiment.html.jinja",
+        title=heading(experiment),
+        lead=_LEAD_OF_NETWORKS if experiment in OF_NETWORKS else _LEAD_OF_THE_MODEL,
         facts={},
-        settings=settings,
+        settings=dict(leaves(config or {})),
         claims=claims,
         numbers=[_row(row) for row in numbers if "value" not in row],
         chapters=[("", "", sections(drawn, pictures))],

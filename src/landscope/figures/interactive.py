@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from plotly.subplots import make_subplots
 
 from landscope.figures.panel import Curve, Level, Panel, names_to_explain
-from landscope.figures.style import MUTED, TEMPLATE
+from landscope.figures.style import INK, MUTED, TEMPLATE
 
 # Characters of a caption's line: plotly does not break lines by itself.
 _CAPTION_WIDTH = 100
@@ -172,7 +172,8 @@ def _traces(curve: Curve, panel: Panel) -> list[go.Scatter | go.Bar]:
     marker = {"color": curve.colour, "symbol": curve.symbol, "size": 7}
     line = {"color": curve.colour, "width": 2, "dash": "dash" if curve.dashed else "solid"}
     if curve.kind == "bars":
-        return [go.Bar(**shared, marker={"color": curve.colour})]
+        error = {"array": curve.error, "thickness": 1, "width": 2, "color": INK}
+        return [go.Bar(**shared, marker={"color": curve.colour}, error_y=error)]
     if curve.kind == "sticks":
         return [_sticks(curve, panel), go.Scatter(**shared, mode="markers", marker=marker)]
     if curve.kind == "line":

@@ -97,3 +97,15 @@ class Panel:
 def names_to_explain(panels: Iterable[Panel]) -> set[str]:
     """Name the curves that need a legend: those that share a panel, which its label cannot name."""
     return {curve.name for panel in panels if len(panel.curves) > 1 for curve in panel.curves}
+
+
+def rank_ticks(count: int) -> tuple[list[float], list[str]]:
+    """Give ticks for ranks from 1: the first, and every fifth.
+
+    Examples
+    --------
+    >>> rank_ticks(12)
+    ([1.0, 5.0, 10.0], ['1', '5', '10'])
+    """
+    marks = [1, *range(5, count + 1, 5)]
+    return [float(mark) for mark in marks], [str(mark) for mark in marks]

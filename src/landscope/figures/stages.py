@@ -149,7 +149,7 @@ class TrainingAxis:
     tick_labels: list[str]
 
 
-def training_axis(trajectory: xr.Dataset) -> TrainingAxis:
+def training_axis(steps: Sequence[int] | np.ndarray) -> TrainingAxis:
     """Lay out the steps: linear, or logarithmic with step 0 where they span many scales.
 
     Schedules measure at step 0 and then at log-spaced steps, so the position of step s is
@@ -157,12 +157,11 @@ def training_axis(trajectory: xr.Dataset) -> TrainingAxis:
 
     Examples
     --------
-    >>> steps = [0, 1, 10, 100, 600]
-    >>> axis = training_axis(xr.Dataset(coords={"step": steps}))
+    >>> axis = training_axis([0, 1, 10, 100, 600])
     >>> axis.tick_labels
     ['0', '1', '10', '100', '600']
     """
-    steps = np.asarray(trajectory["step"].values, dtype=float)
+    steps = np.asarray(steps, dtype=float)
     positive = steps[steps > 0]
     first, last = (positive.min(), positive.max()) if positive.size else (1.0, 1.0)
     if last < 20 * first:

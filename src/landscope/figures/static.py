@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from landscope.figures.panel import Curve, Level, Panel, names_to_explain
-from landscope.figures.style import FULL_WIDTH, MUTED, PAPER
+from landscope.figures.style import FULL_WIDTH, INK, MUTED, PAPER
 
 # Characters of a caption's line, tags counted.
 _CAPTION_WIDTH = 140
@@ -25,6 +25,7 @@ _MARKERS = {
     "triangle-up": "^",
     "diamond-open": "D",
     "x": "x",
+    "star": "*",
 }
 
 
@@ -75,13 +76,14 @@ def write_caption(figure: Figure, caption: str) -> None:
 
 
 def mathtext(label: str) -> str:
-    r"""Turn <sub> and <sup> into matplotlib's notation.
+    r"""Turn <sub>, <sup> and <br> into matplotlib's notation.
 
     Examples
     --------
     >>> mathtext("σ<sub>z</sub>")
     'σ$_{\\mathregular{z}}$'
     """
+    label = label.replace("<br>", "\n")
     label = re.sub(r"<sub>(.*?)</sub>", r"$_{\\mathregular{\1}}$", label)
     return re.sub(r"<sup>(.*?)</sup>", r"$^{\\mathregular{\1}}$", label)
 
@@ -145,6 +147,8 @@ def _draw_bars(axes: Axes, curve: Curve, index: int, count: int) -> None:
         curve.x + (index - (count - 1) / 2) * width,
         curve.y,
         width,
+        yerr=curve.error,
+        error_kw={"elinewidth": 0.7, "ecolor": INK},
         color=curve.colour,
         label=mathtext(curve.name),
     )

@@ -23,6 +23,9 @@ RULE = "#e5e7eb"
 OPERATOR_COLOURS = {"hessian": BLUE, "gauss_newton": ORANGE, "logit_curvature": PURPLE}
 OPERATOR_SYMBOLS = {"hessian": "H", "gauss_newton": "G", "logit_curvature": "R"}
 
+SYMBOLS = ("circle", "square", "diamond-open", "triangle-up", "x", "star")
+"""Markers of curves whose colours are shades."""
+
 # Half-width of every band and error bar, in standard errors: about 95 % where they are Gaussian.
 BAND = 2.0
 

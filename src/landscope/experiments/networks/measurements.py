@@ -1,0 +1,70 @@
+"""What a cell measures: parts of `landscope.measure`, and what no part of it gives."""
+
+from functools import partial
+
+import xarray as xr
+
+from landscope import geometry
+from landscope.linalg import eigsh
+from landscope.operators import GaussNewton, Hessian
+from landscope.problem import Problem
+
+MEMORY = 2 * 2**30
+"""Bytes for products and sums. Fixed: what is free would change how a sum is cut, and rounding."""
+
+TOLERANCE = 1e-3
+"""Residuals of eigenpairs, relative to the largest eigenvalue."""
+
+_measure = partial(geometry.measure, memory_limit=MEMORY, tol=TOLERANCE)
+
+
+def clustering(problem: Problem, seed: int = 0) -> xr.Dataset:
+    """Clustering of logit gradients, and probabilities."""
+    # Tables C·C·C·C and probabilities of each example are not needed, a thousand times over.
+    measured = _measure(problem, parts=("probabilities", "clustering"), seed=seed)
+    return measured.drop_vars(["clustering_table", "centroids_gram", "probabilities", "targets"])
+
+
+def probabilities(problem: Problem, seed: int = 0) -> xr.Dataset:
+    """Probabilities of each example."""
+    return _measure(problem, parts=("probabilities",), seed=seed)
+
+
+def curvature(problem: Problem, seed: int = 0) -> xr.Dataset:
+    """Top eigenpairs of H and G, outliers, the gradient's share, and where outliers come from."""
+    parts = ("probabilities", "hessian", "gauss_newton", "class_decomposition")
+    return _measure(problem, parts=parts, seed=seed).drop_vars(["probabilities", "targets"])
+
+
+def split(problem: Problem, seed: int = 0, reference: Problem | None = None) -> xr.Dataset:
+    """The weight of R against G, and the drift of the tangent kernel."""
+    measured = _measure(problem, parts=("tangent_kernel",), seed=seed, reference=reference)
+    k = problem.num_classes
+    found = geometry.hessian_split(problem, k, memory_limit=MEMORY, tol=TOLERANCE, seed=seed)
+    of_logits = found.logit_curvature_eigenvalues.abs().max()
+    return measured.assign(
+        ratio=found.ratio.value,
+        ratio_stderr=found.ratio.stderr,
+        # Of the C − 1 largest: the model has as many.
+        gauss_newton_share=float(found.gauss_newton_share[: k - 1].mean()),
+        top_ratio=float(of_logits / found.gauss_newton_eigenvalues[0]),
+    )
+
+
+def weight_scale(problem: Problem, seed: int = 0) -> xr.Dataset:
+    """All that is followed along the weight radius."""
+    parts = ("probabilities", "clustering", "hessian", "gauss_newton")
+    measured = _measure(problem, parts=parts, seed=seed)
+    return measured.drop_vars(["clustering_table", "centroids_gram", "probabilities", "targets"])
+
+
+def sharpness(problem: Problem, seed: int = 0) -> xr.Dataset:
+    """The largest eigenvalues of H and G alone."""
+    units = {"units": "loss/weight²"}
+    largest = {
+        name: eigsh(operator(problem, memory_limit=MEMORY), 1, tol=TOLERANCE, seed=seed).values[0]
+        for name, operator in (("lambda_max", Hessian), ("lambda_max_gauss_newton", GaussNewton))
+    }
+    measured = _measure(problem, parts=("probabilities",), seed=seed)
+    values = {name: ((), float(value), units) for name, value in largest.items()}
+    return measured.drop_vars(["probabilities", "targets"]).assign(values)

@@ -1,0 +1,308 @@
+"""Experiments on networks, at a tiny scale: numbers against brute force, pictures, tables."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from tests.reference.clustering import Clustering
+
+from landscope import geometry
+from landscope.experiments import SCALES, Networks, Reproduction, reproduce
+from landscope.experiments.networks import (
+    clustering,
+    clusters,
+    growth,
+    logit_curvature,
+    measurements,
+    properties,
+    simplex,
+    weight_scale,
+)
+from landscope.experiments.networks.cell import STAGES
+from landscope.experiments.networks.grid import Grid
+from landscope.experiments.networks.scale import Scale
+from landscope.figures.gallery import file_stem
+from landscope.figures.networks import (
+    PICTURES,
+    clustering_grid,
+    curvature_transient,
+    outlier_count,
+    outlier_origin,
+)
+from landscope.figures.networks import clusters as clusters_picture
+from landscope.problem import Problem
+from landscope.training.trainer import measured_problem
+from landscope.zoo import load_dataset, make_network
+
+TINY = Scale(
+    datasets=("digits",),
+    colour="digits",
+    grey="digits",
+    wide="digits",
+    steps={"fully_connected": 4, "small_cnn": 4, "resnet20": 3},
+    num_seeds=2,
+    num_examples=20,
+    few_examples=12,
+    wide_examples=8,
+    num_measurements=3,
+    class_counts=(2, 3),
+    many_classes=(),
+    learning_rates=(0.05, 0.1),
+    transient_steps=4,
+    widths=(0.5, 1),
+    num_radii=2,
+    test_examples=20,
+)
+MADE = {
+    "fig1": clustering,
+    "fig2": clusters,
+    "fig3a": simplex,
+    "fig4": growth,
+    "properties": properties,
+    "logit_curvature": logit_curvature,
+    "weight_scale": weight_scale,
+}
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    return Grid(tmp_path_factory.mktemp("cells"), processes=1)
+
+
+def measured_without_lanczos(problem, seed=0, reference=None):
+    """Stand for the measurements that take hundreds of products, in a hundredth of their time.
+
+    G is exact, from its kernel; H is taken for G, and R for nothing.
+    """
+    parts = ("probabilities", "clustering", "class_decomposition")
+    measured = geometry.measure(problem, parts=parts, seed=seed)
+    values = geometry.class_decomposition(problem).eigenvalues.numpy()
+    rng = np.random.default_rng(seed)
+    cosines = rng.uniform(-0.3, 0.3, len(values))
+    curved = {
+        f"{name}_{quantity}": value
+        for name in ("hessian", "gauss_newton")
+        for quantity, value in {
+            "eigenvalues": ("rank", values),
+            "gradient_cosines": ("rank", cosines),
+            "gradient_power": ("rank", np.cumsum(cosines**2)),
+            "num_outliers": geometry.find_outliers(values).count,
+            "bulk_edge": float(values[-1]),
+            "trace_over_norm": 3.0,
+        }.items()
+    }
+    of_r = {"ratio": 0.5, "ratio_stderr": 0.1, "gauss_newton_share": 0.9, "top_ratio": 0.2}
+    largest = {"lambda_max": values[0], "lambda_max_gauss_newton": values[0]}
+    drift = np.nan if reference is None else float(rng.uniform())
+    kept = measured.drop_vars(["probabilities", "targets", "clustering_table", "centroids_gram"])
+    return kept.assign(curved | of_r | largest | {"tangent_kernel_drift": drift})
+
+
+HUNDREDS_OF_PRODUCTS = ("curvature", "split", "weight_scale", "sharpness")
+
+
+@pytest.fixture(scope="module")
+def computed(grid):
+    """Each data set, computed when it is first asked for."""
+
+    class Computed(dict):
+        def __missing__(self, name):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(clustering, "NONLINEARITIES", ("tanh",))
+                for slow in HUNDREDS_OF_PRODUCTS:
+                    patch.setattr(measurements, slow, measured_without_lanczos)
+                self[name] = MADE[name].compute(grid=grid, scale=TINY)
+            return self[name]
+
+    return Computed()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["properties", "logit_curvature", "weight_scale"])
+def test_real_measurements_are_claimed_and_drawn(name, computed, tmp_path):
+    dataset = MADE[name].compute(grid=Grid(tmp_path), scale=TINY)
+    assert set(dataset.data_vars) == set(computed[name].data_vars)
+    assert all(dataset[one].dims == computed[name][one].dims for one in dataset.data_vars)
+    assert MADE[name].claims(dataset)
+    for picture in PICTURES[name]:
+        assert all(axes.has_data() for axes in picture.figure(dataset).axes)
+
+
+def test_every_picture_of_networks_is_drawn_here():
+    assert MADE.keys() == PICTURES.keys()
+
+
+EACH = [(name, picture) for name, pictures in PICTURES.items() for picture in pictures]
+
+
+@pytest.mark.parametrize(("name", "picture"), EACH, ids=[f"{n}-{file_stem(p)}" for n, p in EACH])
+def test_a_picture_is_whole_and_says_how_to_read_it(name, picture, computed):
+    figure = picture.figure(computed[name])
+    assert all(axes.has_data() for axes in figure.axes)
+    drawn, whole = figure.get_tightbbox(), figure.get_size_inches()
+    assert (np.array([drawn.x0, drawn.y0]) > -0.03).all()
+    assert (np.array([drawn.x1, drawn.y1]) < whole + 0.03).all()
+    assert picture.interactive(computed[name]).data
+    assert picture.HOW_TO_READ.endswith(".")
+    assert ". " not in picture.HOW_TO_READ
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_claims_are_held_against_numbers(name, computed):
+    claims = MADE[name].claims(computed[name])
+    assert len(claims) > 1
+    assert all(any(character.isdigit() for character in claim.measured) for claim in claims)
+
+
+@pytest.mark.parametrize("name", ["fig1", "fig2"])
+def test_the_same_again_gives_the_same_tables(name, computed, grid, tmp_path, monkeypatch):
+    monkeypatch.setitem(SCALES, "smoke", TINY)
+    monkeypatch.setattr(clustering, "NONLINEARITIES", ("tanh",))
+    how = Reproduction(MADE[name].compute, MADE[name].claims, "networks")
+    # One from the cells that are there, one from cells of its own.
+    runs = [
+        reproduce(name, how, tmp_path / str(place), networks=Networks("smoke", grid=where))
+        for place, where in enumerate([grid, Grid(tmp_path / "cells", processes=1)])
+    ]
+    first, second = (sorted((run.path / "tables").iterdir()) for run in runs)
+    assert [file.name for file in first] == [file.name for file in second]
+    assert all(a.read_bytes() == b.read_bytes() for a, b in zip(first, second, strict=True))
+
+
+def explicit_jacobian(model, inputs):
+    """J (N, C, D), one example and one logit at a time."""
+    weights = list(model.parameters())
+    return torch.stack(
+        [
+            torch.stack(
+                [
+                    torch.cat(
+                        [g.flatten() for g in torch.autograd.grad(z, weights, retain_graph=True)]
+                    )
+                    for z in model(one[None])[0]
+                ]
+            )
+            for one in inputs
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def two_hundred():
+    """A SmallCNN on 200 digits in float32, and its explicit logit gradients in float64."""
+    data = load_dataset("digits", max_examples=200, max_test_examples=1)
+    model = make_network("small_cnn", data.input_shape, 10, width=0.5)
+    problem = Problem(model, data.train)
+    jacobian = explicit_jacobian(model.double(), data.train_inputs.double())
+    return problem, Clustering(jacobian, data.train_targets)
+
+
+def test_clustering_is_that_of_brute_force_on_200_examples(two_hundred):
+    problem, brute = two_hundred
+    measured = measurements.clustering(problem)
+    for name in ("q_slsc", "q_sl", "q_dl", "q_dl_abs"):
+        assert float(measured[name]) == pytest.approx(getattr(brute, name)(), abs=1e-5), name
+
+
+def test_cosines_with_means_are_those_of_brute_force(two_hundred):
+    problem, brute = two_hundred
+    measured = clusters.with_centroids(problem)
+    J, labels = brute.jacobian, brute.classes
+    for mu, k, one in [(0, 3, 3), (7, 2, 5), (150, 9, 0), (99, int(labels[99]), 4)]:
+        others = torch.arange(len(J)) != mu
+        centroid = J[others, one].mean(0)
+        cosine = torch.cosine_similarity(J[mu, k], centroid, dim=0)
+        found = float(measured["cosine"].sel(example=mu, logit=k, centroid=one))
+        assert found == pytest.approx(float(cosine), abs=1e-5)
+        group = others & ((labels == k) == (labels[mu] == k))
+        cosine = torch.cosine_similarity(J[mu, k], J[group, k].mean(0), dim=0)
+        found = float(measured["group_cosine"].sel(example=mu, logit=k))
+        assert found == pytest.approx(float(cosine), abs=1e-5)
+
+
+def test_coordinates_are_those_in_the_span_of_the_centroids():
+    data = load_dataset("digits", classes=(0, 1, 2), max_examples=30, max_test_examples=1)
+    model = make_network("small_cnn", data.input_shape, 3, width=0.5)
+    measured = clusters.in_centroid_space(Problem(model, data.train))
+    J = explicit_jacobian(model.double(), data.train_inputs.double())
+    centroids = J.mean(0)
+    # Löwdin's axes from the singular value decomposition, as another way to them.
+    U, _, Vt = torch.linalg.svd(centroids, full_matrices=False)
+    axes = U @ Vt
+    unit = J.square().sum(2).mean().sqrt()
+    inside = J @ axes.T
+    np.testing.assert_allclose(measured["coordinate"], inside / unit, atol=1e-5)
+    np.testing.assert_allclose(measured["centroid"], centroids @ axes.T / unit, atol=1e-5)
+    outside = 1 - inside.square().sum(2) / J.square().sum(2)
+    np.testing.assert_allclose(measured["outside"], outside, atol=1e-4)
+
+
+def test_stages_are_those_of_training(computed):
+    dataset = computed["fig1"]
+    assert dataset["stage"].values.tolist() == list(STAGES)
+    steps = dataset["stage_step"].sel(network="SmallCNN").values
+    assert steps.tolist() == [0, 2, 3, 4]
+    config = TINY.training("digits", nonlinearity="tanh", measure_examples=12, seed=1)
+    first = measurements.clustering(measured_problem(config))
+    cell = dataset.sel(data="Digits (8 x 8)", network="SmallCNN", seed=1, stage="initialisation")
+    assert float(cell["q_sl"].item()) == pytest.approx(float(first["q_sl"]), rel=1e-6)
+
+
+def test_cells_where_a_claim_fails_are_named():
+    q = xr.DataArray([[0.9, 0.5]], {"network": ["A"], "stage": ["early", "late"]}).expand_dims(
+        seed=[0]
+    )
+    dataset = xr.Dataset(
+        {"q_slsc": q + 0.1, "q_sl": q, "q_dl": 0 * q + 0.01, "q_dl_abs": 0 * q + 0.25}
+    )
+    claims = clustering.claims(dataset)
+    assert [claim.verdict for claim in claims] == ["holds", "holds", "does not hold", "holds"]
+    assert claims[2].measured.endswith("not in: A, late")
+    assert claims[2].measured.startswith("1 of 2 cells")
+
+
+def test_bars_are_means_over_seeds_with_two_standard_errors(computed):
+    dataset = computed["fig1"]
+    figure = clustering_grid.figure(dataset)
+    cell = dataset["q_slsc"].isel(data=0, nonlinearity=0, network=0)
+    bars, *_ = figure.axes[0].containers[1::2]
+    heights = [bar.get_height() for bar in bars]
+    np.testing.assert_allclose(heights, cell.mean("seed"), rtol=1e-6)
+    panel = clustering_grid._panel(
+        dataset, "Digits (8 x 8)", "tanh", "FullyConnected", title_data=True
+    )
+    error = 2 * cell.std("seed", ddof=1) / 2**0.5
+    np.testing.assert_allclose(panel.curves[0].error, error, rtol=1e-6)
+
+
+def test_arrows_end_at_the_centroids(computed):
+    dataset = computed["fig2"]
+    arrows = [text for text in clusters_picture.figure(dataset).axes[0].texts if text.arrow_patch]
+    tips = np.array([arrow.xy for arrow in arrows])
+    centroids = dataset["centroid"].isel(stage=0).values
+    # Along (1, 1, 1), with the first axis up.
+    up = (2 * centroids[:, 0] - centroids[:, 1] - centroids[:, 2]) / 6**0.5
+    across = (centroids[:, 2] - centroids[:, 1]) / 2**0.5
+    np.testing.assert_allclose(tips, np.stack([across, up], axis=1), atol=1e-9)
+
+
+def test_shares_add_up_and_levels_stand_where_they_should(computed):
+    dataset = computed["properties"]
+    shares = dataset["part_share"].isel(seed=0).sum("part").values
+    np.testing.assert_allclose(shares, 1, rtol=1e-9)
+    left = curvature_transient.figure(dataset).axes[0]
+    levels = [line.get_ydata()[0] for line in left.lines if line.get_linestyle() == "--"]
+    assert levels == pytest.approx([2 / 0.05, 2 / 0.1])
+    counted = outlier_count.figure(dataset).axes[1]
+    levels = [line.get_ydata()[0] for line in counted.lines if line.get_linestyle() == "--"]
+    assert levels == [1.0, 2.0]
+    values = outlier_origin.figure(dataset).axes[0].lines[0].get_ydata()
+    expected = dataset["gauss_newton_eigenvalues"].isel(training_step=0, seed=0)
+    np.testing.assert_allclose(values, expected.dropna("rank"))
+
+
+def test_parts_of_g_have_the_spectrum_of_lanczos(computed):
+    dataset = computed["properties"].isel(training_step=-1, seed=1)
+    # v_jᵀG_part v_j summed over parts is λ_j: the traces of the parts sum to that of G.
+    total = float(dataset["part_trace"].sum())
+    assert total >= float(dataset["gauss_newton_eigenvalues"].sum()) * (1 - 1e-3)
