@@ -16,7 +16,12 @@ from landscope.figures.networks import (
     outlier_origin,
     weight_scale,
 )
-from landscope.figures.networks.over_seeds import limits_around, mean_and_error, over_seeds
+from landscope.figures.networks.over_seeds import (
+    each_seed,
+    limits_around,
+    mean_and_error,
+    over_seeds,
+)
 from landscope.figures.style import FULL_WIDTH, PAPER
 from tests.figures import network_datasets_along as made
 
@@ -69,7 +74,8 @@ def test_the_caption_says_how_many_networks_and_what_bars_are(picture):
         assert several == single
     else:
         assert "3 networks" in several
-        assert "± 2 standard errors" in several
+        bars = "without error bars" if picture is outlier_count else "± 2 standard errors"
+        assert bars in several
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=file_stem)
@@ -102,13 +108,16 @@ def test_the_same_numbers_give_the_same_picture(picture, tmp_path):
 
 
 def test_missing_seeds_are_not_counted():
-    values = xr.DataArray([[1.0, 3.0, np.nan], [np.nan, 5.0, np.nan]], dims=("place", "seed"))
+    counts = [[1.0, 3.0, np.nan], [np.nan, 5.0, np.nan]]
+    values = xr.DataArray(counts, {"seed": [0, 1, 2]}, ("place", "seed"))
     mean, error = mean_and_error(values)
     np.testing.assert_allclose(mean, [2, 5])
     np.testing.assert_allclose(error, [2, np.nan])
     one = over_seeds("a", np.arange(2), values, "#000000", at=["here", "there"])
     assert one.hover[0] == "here: 2 ± 2"
     assert over_seeds("a", np.arange(2), values.isel(seed=[1]), "#000000").error is None
+    each = each_seed("a", np.arange(2), values, "#000000", at=["here", "there"])
+    assert each.hover[:2] == ["here, seed 0: 1", "here, seed 1: 3"]
 
 
 def test_an_axis_without_anything_above_zero_has_no_limits():
@@ -148,8 +157,11 @@ def test_outliers_are_counted_beside_a_line_at_classes_less_one(num_seeds):
     for panel, name in ((of_h, "hessian"), (of_g, "gauss_newton")):
         counts = dataset[f"{name}_num_outliers"]
         for C in made.CLASSES:
-            drawn = curve(panel, f"C = {C}")
-            np.testing.assert_allclose(drawn.y, counts.sel(num_classes=C).mean("seed"))
+            points, means = (one for one in panel.curves if one.name == f"C = {C}")
+            of_C = counts.sel(num_classes=C)
+            np.testing.assert_allclose(means.y, of_C.mean("seed"))
+            np.testing.assert_allclose(points.y.reshape(-1, num_seeds), of_C.transpose(..., "seed"))
+            np.testing.assert_allclose(points.x.reshape(-1, num_seeds).T, [means.x] * num_seeds)
         levels = [one.y for one in panel.curves if one.dashed]
         assert [set(level) for level in levels] == [{C - 1.0} for C in made.CLASSES]
 
@@ -165,10 +177,10 @@ def test_outliers_against_classes_are_those_at_three_moments():
     counts = dataset["hessian_num_outliers"]
     for name, steps in (("start", [0] * 4), ("largest λ", peaks), ("end", [-1] * 4)):
         expected = [
-            counts.isel(num_classes=place, training_step=step).mean()
+            counts.isel(num_classes=place, training_step=step).values
             for place, step in enumerate(steps)
         ]
-        np.testing.assert_allclose(curve(panel, f"H, {name}").y, expected)
+        np.testing.assert_allclose(curve(panel, f"H, {name}").y, np.ravel(expected))
     lines = [one.y - panel.curves[0].x for one in panel.curves if one.dashed]
     np.testing.assert_allclose(lines, [[0] * 4, [-1] * 4])
 
@@ -197,7 +209,7 @@ def test_shares_stand_on_top_of_each_other_and_end_at_one():
 
 def test_parts_keep_their_colours_as_points_and_as_bars():
     above, below = (outlier_origin.figure(made.properties()).axes[place] for place in (0, 3))
-    points = [container[0].get_color() for container in above.containers]
+    points = [line.get_color() for line in above.lines if line.get_linestyle() == "None"]
     bars = [to_hex(container[0].get_facecolor()).upper() for container in below.containers]
     assert [colour.upper() for colour in points[1:]] == bars
 
@@ -292,5 +304,5 @@ def test_ways_through_weight_space_share_their_axes_and_hold_their_errors(num_se
                 if num_seeds > 1 and not log:
                     assert (drawn.y - drawn.error > panel.ylim[0]).all()
                     assert (drawn.y + drawn.error < panel.ylim[1]).all()
-    levels = [level.value for level in grid[3][0].levels if not level.upright]
+    levels = [level.value for level in grid[4][0].levels if not level.upright]
     assert levels == [9]

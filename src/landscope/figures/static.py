@@ -127,18 +127,17 @@ def _draw_curve(axes: Axes, curve: Curve) -> None:
         (points,) = axes.plot(curve.x, curve.y, marker, color=colour, label=name)
         points.set_clip_on(len(curve.x) == 0)
     else:
-        axes.errorbar(
-            curve.x,
-            curve.y,
-            yerr=curve.error,
-            fmt=marker,
-            ls="none" if curve.kind == "points" else "--" if curve.dashed else "-",
-            color=colour,
-            markerfacecolor="none" if curve.symbol.endswith("-open") else colour,
-            elinewidth=0.8,
-            capsize=1.8,
-            label=name,
-        )
+        style: dict[str, Any] = {
+            "ls": "none" if curve.kind == "points" else "--" if curve.dashed else "-",
+            "color": colour,
+            "markerfacecolor": "none" if curve.symbol.endswith("-open") else colour,
+            "label": name,
+        }
+        if curve.error is None:
+            axes.plot(curve.x, curve.y, marker=marker, **style)
+        else:
+            style |= {"elinewidth": 0.8, "capsize": 1.8}
+            axes.errorbar(curve.x, curve.y, curve.error, fmt=marker, **style)
 
 
 def _draw_bars(axes: Axes, curve: Curve, index: int, count: int) -> None:

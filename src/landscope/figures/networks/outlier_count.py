@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from landscope.figures import interactive as plotly_panels
 from landscope.figures import static
-from landscope.figures.networks.over_seeds import over_seeds, said_of_seeds, steps_said
+from landscope.figures.networks.over_seeds import each_seed, said_of_seeds, steps_said
 from landscope.figures.panel import Curve, Panel
 from landscope.figures.stages import training_axis
 from landscope.figures.style import (
@@ -71,7 +71,7 @@ def interactive(measured: xr.Dataset) -> go.Figure:
 def _panels(measured: xr.Dataset) -> list[Panel]:
     counts = {"H": measured["hessian_num_outliers"], "G": measured["gauss_newton_num_outliers"]}
     highest = np.nan_to_num([float(count.max()) for count in counts.values()]).max()
-    limits = (0.0, max(highest, float(measured["num_classes"].max())) + 1.5)
+    limits = (-0.4, max(highest, float(measured["num_classes"].max())) + 1.5)
     return [
         *(_along_training(f"Outliers of {name}", count, limits) for name, count in counts.items()),
         _against_classes(measured, counts, limits),
@@ -83,18 +83,16 @@ def _along_training(title: str, count: xr.DataArray, limits: tuple[float, float]
     axis = training_axis(steps)
     classes = count["num_classes"].values.tolist()
     curves = []
-    for C, colour, symbol in zip(classes, stage_colours(len(classes)), SYMBOLS, strict=False):
+    # Beside each other: equal counts would hide one another.
+    sideways = np.linspace(-0.03, 0.03, len(classes)) * np.ptp(axis.positions)
+    marks = zip(classes, sideways, stage_colours(len(classes)), SYMBOLS, strict=False)
+    for C, aside, colour, symbol in marks:
         level = np.full(len(axis.positions), C - 1.0)
+        of_C, name, x = count.sel(num_classes=C), f"C = {C}", axis.positions + aside
         curves += [
             Curve("C − 1", axis.positions, level, _pale(colour), dashed=True),
-            over_seeds(
-                f"C = {C}",
-                axis.positions,
-                count.sel(num_classes=C),
-                colour,
-                at=steps_said(steps),
-                symbol=symbol,
-            ),
+            each_seed(name, x, of_C, colour, steps_said(steps), symbol=symbol),
+            Curve(name, x, of_C.mean("seed").values, colour),
         ]
     return Panel(
         title,
@@ -125,17 +123,10 @@ def _against_classes(
         "G, start": (counts["G"].isel(training_step=0), ORANGE, "diamond-open"),
         "G, end": (counts["G"].isel(training_step=-1), VERMILLION, "x"),
     }
-    # Beside each other: equal counts would hide one another.
     sideways = np.linspace(-0.3, 0.3, len(moments))
     curves += [
-        over_seeds(
-            name,
-            classes + aside,
-            count,
-            colour,
-            at=[f"C = {C:g}" for C in classes],
-            symbol=symbol,
-            kind="points",
+        each_seed(
+            name, classes + aside, count, colour, [f"C = {C:g}" for C in classes], symbol=symbol
         )
         for aside, (name, (count, colour, symbol)) in zip(sideways, moments.items(), strict=True)
     ]
@@ -150,7 +141,13 @@ def _against_classes(
 
 
 def _caption(measured: xr.Dataset) -> str:
+    count = measured.sizes["seed"]
+    networks = (
+        said_of_seeds(measured)
+        if count == 1
+        else f"Points: each of {count} networks of each kind, without error bars; lines: means."
+    )
     return (
         f"{measured.attrs['network_title']} on the first C classes of "
-        f"{measured.attrs['data_title']}. {said_of_seeds(measured)}"
+        f"{measured.attrs['data_title']}. {networks}"
     )

@@ -56,6 +56,27 @@ def over_seeds(
     )
 
 
+def each_seed(
+    name: str, x: np.ndarray, values: xr.DataArray, colour: str, at: Sequence[str], **style: Any
+) -> Curve:
+    """Describe the points of every seed: where standard errors of a few counts would mislead.
+
+    Parameters
+    ----------
+    name, x, colour, values, at, style
+        As of `over_seeds`.
+    """
+    along, seeds = values.transpose(..., "seed").astype(float).values, values.sizes["seed"]
+    hover = [
+        f"{place}, seed {seed}: {value:.4g}"
+        for place, row in zip(at, along, strict=True)
+        for seed, value in zip(values["seed"].values, row, strict=True)
+    ]
+    return Curve(
+        name, np.repeat(x, seeds), along.ravel(), colour, kind="points", hover=hover, **style
+    )
+
+
 def _hover(at: Sequence[str], mean: np.ndarray, error: np.ndarray | None) -> list[str]:
     margins = [""] * len(mean) if error is None else [f" ± {margin:.2g}" for margin in error]
     return [

@@ -24,6 +24,7 @@ from landscope.figures.style import (
     GREEN,
     OPERATOR_COLOURS,
     PURPLE,
+    SKY_BLUE,
     VERMILLION,
 )
 
@@ -41,6 +42,12 @@ EXPECTED = (
 DEFINITIONS = (
     ("r = ‖W‖/‖W<sub>0</sub>‖", "radius: all weights and biases times r"),
     ("S", "mean entropy of the class probabilities, in nats"),
+    ("σ<sub>c</sub>", "length of the mean gradient of a logit, without the part that is noise"),
+    (
+        "random model",
+        "(1 − E[Y])/(C − 1), Y = Σ<sub>k</sub> p<sub>k</sub>²: the mean of the C − 1 largest "
+        "eigenvalues of G over σ<sub>c</sub>², to leading order",
+    ),
 )
 
 _MARKS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -54,6 +61,15 @@ _ROWS: tuple[tuple[str, tuple[tuple[str, str, str, str], ...], bool], ...] = (
         (
             ("lambda_max", "H", _H, "circle"),
             ("gauss_newton_lambda_max", "G", _G, "diamond-open"),
+        ),
+        True,
+    ),
+    (
+        "λ(G)/σ<sub>c</sub>²",
+        (
+            ("relative_lambda_max", "largest", SKY_BLUE, "triangle-up"),
+            ("relative_mean_outlier", "mean of C − 1", BLACK, "x"),
+            ("expected_mean_outlier", "random model", PURPLE, "diamond-open"),
         ),
         True,
     ),
