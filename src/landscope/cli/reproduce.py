@@ -24,7 +24,8 @@ def reproduce(
     ] = None,
     seed: Seed = 0,
     scale: Annotated[
-        str, typer.Option("--scale", help=f"Size of what is trained: {', '.join(SCALES)}.")
+        str,
+        typer.Option("--scale", help=f"Size of what is trained and drawn: {', '.join(SCALES)}."),
     ] = "quick",
     data: Annotated[
         str | None,

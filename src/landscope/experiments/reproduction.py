@@ -1,7 +1,7 @@
 """A figure of the paper made anew, into a run folder: numbers, tables, claims."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -32,11 +32,14 @@ class Reproduction:
         The random model alone; it beside a network whose `growth`, what `network_growth`
         returns, is given; or networks that are trained in the cells of a `grid` at a `scale`, and
         on `datasets` where they can be chosen.
+    smoke : mapping
+        More keywords of `compute` at the scale `smoke`, where no grid of networks has that scale.
     """
 
     compute: Callable[..., xr.Dataset]
     claims: Callable[[xr.Dataset], list[Claim]]
     shows: Literal["model", "model and network", "networks", "networks on any data"] = "model"
+    smoke: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def trains_networks(self) -> bool:
@@ -46,12 +49,12 @@ class Reproduction:
 
 @dataclass(frozen=True)
 class Networks:
-    """How the networks of a figure are trained.
+    """How large a figure is, and how its networks are trained.
 
     Attributes
     ----------
     scale : str
-        A key of `SCALES`.
+        A key of `SCALES`. Figures of the random model are smaller at `smoke` alone.
     datasets : sequence of str
         Instead of those of the scale, where the figure lets them be chosen.
     grid : Grid, optional
@@ -97,7 +100,7 @@ def reproduce(
         Run folder of a trained network to compare with; one is trained where it is needed and
         absent.
     networks : Networks, optional
-        How networks are trained, where the figure trains a grid of them.
+        How large the figure is, and how networks are trained where it trains a grid of them.
     progress : callable
         Called as progress(done, total, doing).
 
@@ -119,7 +122,7 @@ def reproduce(
         raise ValueError(f"data is {','.join(networks.datasets)!r}; {name} has its own")
     run = Run.create(out, _identity(name, how, seed, network, networks))
     if not run.steps():
-        extra: dict[str, Any] = {}
+        extra = dict(how.smoke) if networks.scale == "smoke" else {}
         if how.shows == "model and network":
             extra["growth"] = network_growth(network, run.path / "network", seed, progress)
         if how.trains_networks:
@@ -148,6 +151,8 @@ def _identity(
         config["network"] = "trained" if network is None else str(network)
     if how.trains_networks:
         config |= {"scale": networks.scale, "sizes": asdict(SCALES[networks.scale])}
+    elif how.smoke and networks.scale == "smoke":
+        config["scale"] = "smoke"
     if networks.datasets:
         config["data"] = list(networks.datasets)
     return config

@@ -116,15 +116,25 @@ class _Averages:
         density = np.exp(-0.5 * (z / sigma) ** 2) if sigma > 0 else np.ones(1)
         self.x = x
         self.density = density / density.sum()
-        self.u = x[:, None] + z if sigma > 0 else x[:, None]  # ln(te^z)
-        self.dying = np.exp(-np.exp(np.minimum(self.u, 50.0)))
-        lost = -np.expm1(-np.exp(np.minimum(self.u, 50.0))) @ self.density
-        left = np.maximum(self.dying @ self.density, np.finfo(float).tiny)
+        if step == STEP:
+            # Both grids are one lattice: an average over z is a convolution.
+            u = x[0] + z[0] + STEP * np.arange(len(x) + len(z) - 1)
+        else:
+            u = x[:, None] + z
+        self.u = np.minimum(u, 50.0)  # ln(te^z)
+        self.dying = np.exp(-np.exp(self.u))
+        lost = self._over_z(-np.expm1(-np.exp(self.u)))
+        left = np.maximum(self._over_z(self.dying), np.finfo(float).tiny)
         self.log_survival = np.where(lost < 0.5, np.log1p(-np.minimum(lost, 0.5)), np.log(left))
+
+    def _over_z(self, values: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, " x"]:
+        if values.ndim == 1:
+            return np.convolve(values, self.density, "valid")
+        return values @ self.density
 
     def moment(self, n: int) -> Float64[np.ndarray, " x"]:
         """tⁿ E[e^{nz − te^z}]."""
-        return (np.exp(n * np.minimum(self.u, 50.0)) * self.dying) @ self.density
+        return self._over_z(np.exp(n * self.u) * self.dying)
 
     def survival(self, count: float) -> Float64[np.ndarray, " x"]:
         """E[e^{−te^z}]^count."""
