@@ -25,10 +25,10 @@ HEADINGS = {
     "fig6": "Gradient and Hessian of the random model",
     "fig7": "The largest eigenvalue against the spread of the logits",
     "fig8": "Trace over norm against the spread of the logits",
-    "properties": "The properties of the landscape along training",
-    "logit_curvature": "Weakness of the logits' curvature, and the width",
-    "weight_scale": "The landscape along the weight radius, beside training",
-    "phase": "How many outliers leave the bulk",
+    "properties": "The four properties: the landscape along training",
+    "logit_curvature": "Logit curvature: how weak it is, and how the width changes that",
+    "weight_scale": "Weight scale: the landscape along the radius, beside training",
+    "phase": "Phases: how many outliers leave the bulk",
 }
 PICTURES = {**OF_NETWORKS, **OF_THE_MODEL}
 _PAPER = (
@@ -48,7 +48,7 @@ def heading(experiment: str) -> str:
     Examples
     --------
     >>> heading("fig1"), heading("phase")
-    ('Figure 1: clustering of logit gradients', 'How many outliers leave the bulk')
+    ('Figure 1: clustering of logit gradients', 'Phases: how many outliers leave the bulk')
     """
     title, number = HEADINGS[experiment], experiment.removeprefix("fig")
     if number == experiment:

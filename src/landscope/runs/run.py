@@ -18,6 +18,7 @@ from landscope.runs.snapshot import read_snapshot, write_snapshot
 from landscope.runs.trajectory import concatenate
 
 _KEPT_CHECKPOINTS = 2
+_MOST_DIFFERENCES = 4
 
 
 class Run:
@@ -86,8 +87,11 @@ class Run:
         if not run._config_file.exists():
             write_json(run._config_file, config)
         elif different := differences(run.config, config):
+            said = different[:_MOST_DIFFERENCES]
+            if more := len(different) - len(said):
+                said.append(f"and {more} more")
             raise ValueError(
-                f"the run {run.path} has another configuration: {', '.join(different)}; "
+                f"the run {run.path} has another configuration: {', '.join(said)}; "
                 "name another folder or repeat the run's own configuration"
             )
         return run

@@ -154,7 +154,7 @@ class Recorder:
     @property
     def _picked(self) -> dict[str, Any]:
         """What the first measurement of the run, in this process or before, picked for itself."""
-        if not self._measured:
+        if not (self._open and self._measured):
             return {}
         known = geometry.settings(self.run.snapshot(min(self._measured)))
         return {name: value for name, value in known.items() if name in self._open}
