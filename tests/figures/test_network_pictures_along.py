@@ -306,3 +306,10 @@ def test_ways_through_weight_space_share_their_axes_and_hold_their_errors(num_se
                     assert (drawn.y + drawn.error < panel.ylim[1]).all()
     levels = [level.value for level in grid[4][0].levels if not level.upright]
     assert levels == [9]
+
+
+def test_a_network_that_diverged_is_spoken_of():
+    dataset = made.properties()
+    assert "diverged" not in curvature_transient._caption(dataset)
+    diverged = dataset.assign_attrs(diverged="the loss at step 7 is nan; training has diverged")
+    assert "diverged are left out" in curvature_transient._caption(diverged)

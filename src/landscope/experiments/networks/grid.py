@@ -23,6 +23,8 @@ class Grid:
 
     A cell is a run folder named by its configuration: figures share those that they have in
     common, one that is complete is not computed again, and one that was killed goes on.
+    Processes import the main module anew: a script that uses several of them needs the guard
+    ``if __name__ == "__main__":``.
 
     Attributes
     ----------

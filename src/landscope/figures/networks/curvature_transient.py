@@ -96,7 +96,10 @@ def _panels(measured: xr.Dataset) -> list[Panel]:
 
 
 def _caption(measured: xr.Dataset) -> str:
+    ended = (
+        " Networks that diverged are left out from there on." if measured.attrs["diverged"] else ""
+    )
     return (
         f"{measured.attrs['network_title']} on {measured.attrs['data_title']}, SGD without "
-        f"momentum. {said_of_seeds(measured)}"
+        f"momentum. {said_of_seeds(measured)}{ended}"
     )
