@@ -36,14 +36,6 @@ def compute(
 
     Parameters
     ----------
-    seed : int
-        Of the first network of each kind.
-    progress : callable
-        Called as progress(done, total, doing).
-    grid : Grid
-        Where cells are computed.
-    scale : Scale
-        How large they are.
     datasets : sequence of str
         Instead of those of `scale`.
 

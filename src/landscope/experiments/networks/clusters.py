@@ -21,17 +21,6 @@ CLASSES = (0, 1, 2)
 def compute(seed: int = 0, progress: Progress = silent, *, grid: Grid, scale: Scale) -> xr.Dataset:
     """Project logit gradients onto the centroids, of a network of three classes and of one of ten.
 
-    Parameters
-    ----------
-    seed : int
-        Of both networks.
-    progress : callable
-        Called as progress(done, total, doing).
-    grid : Grid
-        Where cells are computed.
-    scale : Scale
-        How large they are.
-
     Returns
     -------
     xarray.Dataset

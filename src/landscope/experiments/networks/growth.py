@@ -26,17 +26,6 @@ _SPREAD = {"sigma_z": "σ_z", "logit_gradient_norm": "‖J_k‖", "weight_norm":
 def compute(seed: int = 0, progress: Progress = silent, *, grid: Grid, scale: Scale) -> xr.Dataset:
     """Follow a SmallCNN through training, and out along the radius from its initialisation.
 
-    Parameters
-    ----------
-    seed : int
-        Of the first network.
-    progress : callable
-        Called as progress(done, total, doing).
-    grid : Grid
-        Where cells are computed.
-    scale : Scale
-        How large they are.
-
     Returns
     -------
     xarray.Dataset

@@ -37,17 +37,6 @@ QUANTITIES = (
 def compute(seed: int = 0, progress: Progress = silent, *, grid: Grid, scale: Scale) -> xr.Dataset:
     """Train networks of several widths, and measure R beside G at four stages.
 
-    Parameters
-    ----------
-    seed : int
-        Of the first network of each kind.
-    progress : callable
-        Called as progress(done, total, doing).
-    grid : Grid
-        Where cells are computed.
-    scale : Scale
-        How large they are.
-
     Returns
     -------
     xarray.Dataset

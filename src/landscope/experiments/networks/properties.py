@@ -35,17 +35,6 @@ _RATES = ("lambda_max", "lambda_max_gauss_newton", "loss", "accuracy", "test_acc
 def compute(seed: int = 0, progress: Progress = silent, *, grid: Grid, scale: Scale) -> xr.Dataset:
     """Train on subsets of the classes and with several learning rates, and follow the curvature.
 
-    Parameters
-    ----------
-    seed : int
-        Of the first network of each kind.
-    progress : callable
-        Called as progress(done, total, doing).
-    grid : Grid
-        Where cells are computed.
-    scale : Scale
-        How large they are.
-
     Returns
     -------
     xarray.Dataset

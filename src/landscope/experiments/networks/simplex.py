@@ -18,17 +18,6 @@ _MEASUREMENTS_PER_STAGE = 3
 def compute(seed: int = 0, progress: Progress = silent, *, grid: Grid, scale: Scale) -> xr.Dataset:
     """Follow the probabilities of all measured examples through the training of a SmallCNN.
 
-    Parameters
-    ----------
-    seed : int
-        Of the network.
-    progress : callable
-        Called as progress(done, total, doing).
-    grid : Grid
-        Where cells are computed.
-    scale : Scale
-        How large they are.
-
     Returns
     -------
     xarray.Dataset

@@ -40,17 +40,6 @@ QUANTITIES = (
 def compute(seed: int = 0, progress: Progress = silent, *, grid: Grid, scale: Scale) -> xr.Dataset:
     """Scale the weights of a SmallCNN, before and after training, and measure it all the way.
 
-    Parameters
-    ----------
-    seed : int
-        Of the first network.
-    progress : callable
-        Called as progress(done, total, doing).
-    grid : Grid
-        Where cells are computed.
-    scale : Scale
-        How large they are.
-
     Returns
     -------
     xarray.Dataset
