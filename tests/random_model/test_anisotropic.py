@@ -132,6 +132,7 @@ def test_the_solution_is_the_resolvent_s_and_slopes_are_derivatives():
         assert b_slope == pytest.approx((up[2] - down[2]) / (2e-5 * z), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_typical_places_of_all_eigenvalues_against_draws():
     # One direction of Σ stands out: its own band of one eigenvalue lies among the outliers.
     spectrum = SPECTRUM.copy()
