@@ -1,7 +1,8 @@
 """A claim of the paper, or of the theory, and what was found."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, SupportsFloat
 
 Verdict = Literal["holds", "holds in part", "does not hold"]
 
@@ -34,3 +35,14 @@ def verdict(holds: bool, in_part: bool = False) -> Verdict:
     ('holds', 'holds in part', 'does not hold')
     """
     return "holds" if holds else "holds in part" if in_part else "does not hold"
+
+
+def course(values: Iterable[SupportsFloat], form: str) -> str:
+    """Say how a number changes, each value in the given format.
+
+    Examples
+    --------
+    >>> course([0.25, 12.0], ".2g")
+    '0.25 → 12'
+    """
+    return " → ".join(f"{float(value):{form}}" for value in values)

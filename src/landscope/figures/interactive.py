@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 from matplotlib.colors import to_rgb
+from plotly.basedatatypes import BasePlotlyType
 from plotly.subplots import make_subplots
 
 from landscope.figures.panel import Curve, Level, Panel, names_to_explain
@@ -77,6 +78,16 @@ def draw(
     if caption:
         write_caption(figure, caption)
     return figure
+
+
+def add_stages(figure: go.Figure, staged: Sequence[tuple[str, Sequence[BasePlotlyType]]]) -> None:
+    """Add the traces of all stages, of which the last is seen, and the slider that picks one."""
+    owners: list[int] = []
+    for index, (_, traces) in enumerate(staged):
+        for trace in traces:
+            figure.add_trace(trace.update(visible=index == len(staged) - 1))
+            owners.append(index)
+    add_slider(figure, [label for label, _ in staged], owners)
 
 
 def add_slider(

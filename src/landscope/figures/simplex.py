@@ -12,18 +12,14 @@ from matplotlib.figure import Figure
 from landscope.figures import interactive as plotly_panels
 from landscope.figures import static
 from landscope.figures.stages import NotMeasuredError, Stage, as_trajectory, stages
-from landscope.figures.style import (
-    BLUE,
-    FULL_WIDTH,
-    GREEN,
-    INK,
-    MUTED,
-    ORANGE,
-    PAPER,
-    RULE,
-    TEMPLATE,
+from landscope.figures.style import CLASS_COLOURS, CLASS_MARKERS, FULL_WIDTH, INK, PAPER
+from landscope.figures.ternary import (
+    CLASS_SYMBOLS,
+    cartesian,
+    draw_triangle,
+    lay_out_triangle,
+    points_in_triangle,
 )
-from landscope.figures.ternary import cartesian, draw_triangle
 
 TITLE = "Simplex: the probabilities of three classes freeze"
 HOW_TO_READ = (
@@ -48,10 +44,6 @@ REQUIRES = ("probabilities", "targets")
 
 # Examples drawn of each class at the most.
 _EXAMPLES = 100
-
-_COLOURS = (BLUE, ORANGE, GREEN)
-_SYMBOLS = ("circle", "square", "triangle-up")
-_MARKERS = ("o", "s", "^")
 
 
 @dataclass(frozen=True)
@@ -93,7 +85,9 @@ def figure(trajectory: xr.Dataset) -> Figure:
         for axes, stage in zip(picture.subplots(1, 3), shown, strict=False):
             draw_triangle(axes, [f"class {k}" for k in classes])
             axes.set_title(stage.label, loc="center")
-            for cloud, colour, marker in zip(clouds(stage, classes), _COLOURS, "os^", strict=True):
+            for cloud, colour, marker in zip(
+                clouds(stage, classes), CLASS_COLOURS, CLASS_MARKERS, strict=True
+            ):
                 axes.scatter(*cartesian(cloud.points), 9, colour, marker=marker, alpha=0.5, lw=0)
                 axes.scatter(
                     *cartesian(cloud.mean),
@@ -120,29 +114,16 @@ def interactive(trajectory: xr.Dataset) -> go.Figure:
     classes = _three_classes(trajectory)
     shown = stages(trajectory)
     by_stage = [clouds(stage, classes) for stage in shown]
-    picture, owners = go.Figure(), []
-    for index in range(len(shown)):
+    staged = []
+    for index, stage in enumerate(shown):
+        traces: list[go.Scatterternary] = []
         for which, cloud in enumerate(by_stage[index]):
             way = np.array([earlier[which].mean for earlier in by_stage[: index + 1]])
-            traces = _traces(cloud, way, _COLOURS[which], _SYMBOLS[which])
-            for trace in traces:
-                trace.update(legendgroup=cloud.name, visible=index == len(shown) - 1)
-            picture.add_traces(traces)
-            owners += [index] * len(traces)
-    corners = [f"p̃ of class {k}" for k in classes]
-    axis = {"linecolor": MUTED, "gridcolor": RULE, "tickvals": [0.25, 0.5, 0.75], "ticklen": 4}
-    picture.update_layout(
-        template=TEMPLATE,
-        height=600,
-        ternary={
-            "bgcolor": "white",
-            **{
-                name: {"title": {"text": corner}, **axis}
-                for name, corner in zip(("aaxis", "baxis", "caxis"), corners, strict=True)
-            },
-        },
-    )
-    plotly_panels.add_slider(picture, [stage.label for stage in shown], owners)
+            traces += _traces(cloud, way, CLASS_COLOURS[which], CLASS_SYMBOLS[which])
+        staged.append((stage.label, traces))
+    picture = go.Figure()
+    lay_out_triangle(picture, [f"p̃ of class {k}" for k in classes])
+    plotly_panels.add_stages(picture, staged)
     plotly_panels.write_caption(picture, _caption(trajectory, classes))
     return picture
 
@@ -195,8 +176,8 @@ def _caption(trajectory: xr.Dataset, classes: list[int]) -> str:
 
 def _traces(cloud: Cloud, way: np.ndarray, colour: str, symbol: str) -> list[go.Scatterternary]:
     def trace(points: np.ndarray, **style: Any) -> go.Scatterternary:
-        a, b, c = points.T
-        return go.Scatterternary(a=a, b=b, c=c, name=cloud.name, cliponaxis=False, **style)
+        named = {"name": cloud.name, "legendgroup": cloud.name}
+        return points_in_triangle(points, **named, **style)
 
     return [
         trace(

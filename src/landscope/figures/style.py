@@ -23,6 +23,9 @@ RULE = "#e5e7eb"
 OPERATOR_COLOURS = {"hessian": BLUE, "gauss_newton": ORANGE, "logit_curvature": PURPLE}
 OPERATOR_SYMBOLS = {"hessian": "H", "gauss_newton": "G", "logit_curvature": "R"}
 
+CLASS_COLOURS, CLASS_MARKERS = (BLUE, ORANGE, GREEN), ("o", "s", "^")
+"""Of three classes, by position."""
+
 SYMBOLS = ("circle", "square", "diamond-open", "triangle-up", "x", "star")
 """Markers of curves whose colours are shades."""
 

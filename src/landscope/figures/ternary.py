@@ -1,11 +1,16 @@
 """The probability simplex of three classes as a triangle."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 from matplotlib.axes import Axes
 
-from landscope.figures.style import INK, MUTED, RULE
+from landscope.figures.style import INK, MUTED, RULE, TEMPLATE
+
+CLASS_SYMBOLS = ("circle", "square", "triangle-up")
+"""Of three classes, by position."""
 
 
 def cartesian(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -29,3 +34,17 @@ def draw_triangle(axes: Axes, corners: Sequence[str]) -> None:
     for name, x, y in zip(corners, *cartesian(np.eye(3)), strict=True):
         lift = 0.06 if y > 0 else -0.12
         axes.text(x, y + lift, name, ha="center", fontsize=7, color=INK)
+
+
+def points_in_triangle(points: np.ndarray, **style: Any) -> go.Scatterternary:
+    """Place probabilities (n, 3) in an interactive triangle."""
+    a, b, c = points.T
+    return go.Scatterternary(a=a, b=b, c=c, cliponaxis=False, **style)
+
+
+def lay_out_triangle(figure: go.Figure, corners: Sequence[str], height: int = 600) -> None:
+    """Name the corners of an interactive triangle."""
+    axis = {"linecolor": MUTED, "gridcolor": RULE, "tickvals": [0.25, 0.5, 0.75], "ticklen": 4}
+    named = zip(("aaxis", "baxis", "caxis"), corners, strict=True)
+    axes = {name: {"title": {"text": corner}, **axis} for name, corner in named}
+    figure.update_layout(template=TEMPLATE, height=height, ternary={"bgcolor": "white", **axes})

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float64
 
-from landscope.experiments.claim import Claim, verdict
+from landscope.experiments.claim import Claim, course, verdict
 from landscope.experiments.networks.cell import Cell, Trained
 from landscope.experiments.networks.grid import Grid
 from landscope.experiments.networks.scale import DATA_TITLES, Scale
@@ -154,22 +154,18 @@ def claims(dataset: xr.Dataset) -> list[Claim]:
         Claim(
             "Paper: the k-th logit gradients cluster by k, whatever the input.",
             verdict(bool((clustered > 0.9).all()), bool((clustered > 0.5).all())),
-            f"share that lies nearest to its own of ten centroids: {_along(clustered)}; of three "
-            f"classes, share of ‖J‖² outside the span of the centroids: {_along(outside)}",
+            f"share that lies nearest to its own of ten centroids: {course(clustered, '.2f')}; "
+            f"of three classes, share of ‖J‖² outside the span of the centroids: {course(outside, '.2f')}",
         ),
         Claim(
             "Paper: gradients of logit k at examples of class k cluster more tightly.",
             verdict(bool((own > other).all()), bool((own > other).any())),
-            f"mean cosine with the mean of their group, themselves left out: {_along(own)} for "
-            f"class k, {_along(other)} for all other classes",
+            f"mean cosine with the mean of their group, themselves left out: {course(own, '.2f')} "
+            f"for class k, {course(other, '.2f')} for all other classes",
         ),
         Claim(
             "Paper: gradients of different logits are nearly orthogonal.",
             verdict(bool((apart < 0.1).all()), bool((apart < other).all())),
-            f"mean |cosine| with the centroid of another logit: {_along(apart)}",
+            f"mean |cosine| with the centroid of another logit: {course(apart, '.2f')}",
         ),
     ]
-
-
-def _along(values: xr.DataArray) -> str:
-    return " → ".join(f"{float(value):.2f}" for value in values)

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from landscope.experiments.claim import Claim, verdict
+from landscope.experiments.claim import Claim, course, verdict
 from landscope.experiments.networks import measurements
 from landscope.experiments.networks.cell import Cell
 from landscope.experiments.networks.gathered import gathered
@@ -82,6 +82,6 @@ def _grows(statement: str, values: xr.DataArray, along: str) -> Claim:
     return Claim(
         statement,
         verdict(bool(above.all()) and float(rises.mean()) > 0.8, bool(above.any())),
-        f"{means[0]:.3g} → {means[1]:.3g}, mean of {values.sizes['seed']} seeds; it rises in "
+        f"{course(means, '.3g')}, mean of {values.sizes['seed']} seeds; it rises in "
         f"{int(rises.sum())} of {rises.size} intervals between measured points",
     )

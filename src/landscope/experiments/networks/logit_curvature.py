@@ -4,7 +4,7 @@ from itertools import product
 
 import xarray as xr
 
-from landscope.experiments.claim import Claim, verdict
+from landscope.experiments.claim import Claim, course, verdict
 from landscope.experiments.networks import measurements
 from landscope.experiments.networks.cell import Cell, Trained
 from landscope.experiments.networks.gathered import gathered
@@ -108,6 +108,6 @@ def claims(dataset: xr.Dataset) -> list[Claim]:
 
 def _by_network(values: xr.DataArray, along: str) -> str:
     return "; ".join(
-        f"{network}: " + " → ".join(f"{float(x):.2g}" for x in one.transpose(along).values)
-        for network, one in ((str(n), values.sel(network=n)) for n in values["network"].values)
+        f"{network}: {course(values.sel(network=network).transpose(along).values, '.2g')}"
+        for network in values["network"].values
     )

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import xarray as xr
 
-from landscope.experiments.claim import Claim, verdict
+from landscope.experiments.claim import Claim, course, verdict
 from landscope.experiments.networks import measurements
 from landscope.experiments.networks.cell import Cell, Trained
 from landscope.experiments.networks.gathered import gathered
@@ -203,10 +203,7 @@ def _origin_claim(dataset: xr.Dataset) -> Claim:
     )
     means = first.sel(part="class means") + first.sel(part="true class")
     said = "; ".join(
-        f"step {int(step)}: "
-        + ", ".join(
-            f"{part} {float(first.sel(training_step=step, part=part)):.2f}" for part in PARTS
-        )
+        f"step {int(step)}: {_by_part(first.sel(training_step=step))}"
         for step in first["training_step"].values[[0, first.sizes["training_step"] // 2, -1]]
     )
     last = after.isel(training_step=-1)
@@ -226,7 +223,7 @@ def _confinement_claim(dataset: xr.Dataset) -> Claim:
     power = dataset["top_power"].mean("seed")
     share = float((power > 0.5).where(power.notnull()).mean())
     said = "; ".join(
-        f"C = {int(c)}: " + " → ".join(f"{float(x):.2f}" for x in power.sel(num_classes=c).values)
+        f"C = {int(c)}: {course(power.sel(num_classes=c).values, '.2f')}"
         for c in power["num_classes"].values
     )
     chance = float(dataset["top_power_chance"].max())
@@ -257,7 +254,7 @@ def _transient_claim(dataset: xr.Dataset) -> Claim:
 
 
 def _stability_claim(dataset: xr.Dataset) -> Claim:
-    """Full-batch gradient descent on a quadratic is stable below 2/η; mini-batches sooner leave."""
+    """Full-batch gradient descent on a quadratic is stable below 2/η; mini-batches may not reach it."""
     largest = dataset["lambda_max"].mean("seed").max("rate_step")
     ratio = largest / dataset["stability_limit"]
     said = ", ".join(

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from landscope.experiments.claim import Claim, verdict
+from landscope.experiments.claim import Claim, course, verdict
 from landscope.experiments.networks import measurements
 from landscope.experiments.networks.cell import Cell
 from landscope.experiments.networks.clusters import CLASSES, class_names
@@ -74,8 +74,8 @@ def claims(dataset: xr.Dataset) -> list[Claim]:
     in_corner = (largest > 0.9).mean("example").values
     shown = dataset["training_step"].isin(dataset.attrs["shown_steps"]).values
     falling = np.diff(entropy) < 2 * dataset["entropy_stderr"].values[1:]
-    said = " → ".join(f"{value:.3f}" for value in entropy[shown])
-    corners = " → ".join(f"{value:.2f}" for value in in_corner[shown])
+    said = course(entropy[shown], ".3f")
+    corners = course(in_corner[shown], ".2f")
     return [
         Claim(
             "Paper: probabilities start near the centre of the simplex and move to its corners.",

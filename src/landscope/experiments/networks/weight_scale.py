@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from landscope.experiments.claim import Claim, verdict
+from landscope.experiments.claim import Claim, course, verdict
 from landscope.experiments.networks import measurements
 from landscope.experiments.networks.cell import POINTS, Cell
 from landscope.experiments.networks.gathered import gathered
@@ -171,9 +171,6 @@ def _all_points(mean: xr.Dataset, name: str) -> np.ndarray:
 
 
 def _ends(mean: xr.Dataset, name: str) -> str:
-    said = [
-        f"{point}: " + " → ".join(f"{float(x):.3g}" for x in mean[name].sel(point=point).values)
-        for point in POINTS
-    ]
-    along = mean[f"training_{name}"].values
-    return f"{'; '.join(said)}; training: " + " → ".join(f"{x:.3g}" for x in along)
+    ways = {point: mean[name].sel(point=point) for point in POINTS}
+    ways["training"] = mean[f"training_{name}"]
+    return "; ".join(f"{way}: {course(values.values, '.3g')}" for way, values in ways.items())

@@ -12,7 +12,15 @@ from matplotlib.patches import Ellipse
 
 from landscope.figures import interactive as plotly_panels
 from landscope.figures import static
-from landscope.figures.style import BLUE, FULL_WIDTH, GREEN, INK, ORANGE, PAPER, RULE, TEMPLATE
+from landscope.figures.style import (
+    CLASS_COLOURS,
+    CLASS_MARKERS,
+    FULL_WIDTH,
+    INK,
+    PAPER,
+    RULE,
+    TEMPLATE,
+)
 
 TITLE = "Clusters: logit gradients around their centroids"
 HOW_TO_READ = (
@@ -36,8 +44,6 @@ DEFINITIONS = (
     ),
 )
 
-_COLOURS = (BLUE, ORANGE, GREEN)
-_MARKERS = ("o", "s", "^")
 _SYMBOLS = ("circle", "square", "diamond")
 
 # Along (1, 1, 1): the axes lie at 90°, 210° and 330°.
@@ -81,7 +87,7 @@ def _draw_flat(axes: Axes, at: xr.Dataset, reach: float) -> None:
     for logit, name in enumerate(at["class_name"].values.tolist()):
         points = at["coordinate"].isel(logit=logit).values @ _FLAT
         own = at["target"].values == logit
-        style: dict[str, Any] = {"marker": _MARKERS[logit], "facecolor": _COLOURS[logit]}
+        style: dict[str, Any] = {"marker": CLASS_MARKERS[logit], "facecolor": CLASS_COLOURS[logit]}
         axes.scatter(points[~own, 0], points[~own, 1], 6, alpha=0.25, lw=0, **style, zorder=1)
         label = f"logit of {name}"
         axes.scatter(
@@ -95,7 +101,7 @@ def _draw_flat(axes: Axes, at: xr.Dataset, reach: float) -> None:
             label=label,
         )
         for where, dash in ((own, "-"), (~own, "--")):
-            _draw_spread(axes, points[where], _COLOURS[logit], dash)
+            _draw_spread(axes, points[where], CLASS_COLOURS[logit], dash)
         tip = at["centroid"].isel(logit=logit).values @ _FLAT
         axes.annotate(
             "",
@@ -123,13 +129,12 @@ def _draw_spread(axes: Axes, points: np.ndarray, colour: str, dash: str) -> None
 def interactive(measured: xr.Dataset) -> go.Figure:
     """Draw the clusters in three dimensions, with a slider over the stages."""
     stages = measured["stage"].values.tolist()
-    picture, owners = go.Figure(), []
-    for index, stage in enumerate(stages):
-        traces = _traces(measured.sel(stage=stage))
-        for trace in traces:
-            trace.visible = index == len(stages) - 1
-        picture.add_traces(traces)
-        owners += [index] * len(traces)
+    labels = [
+        f"{stage}, step {int(step):,}"
+        for stage, step in zip(stages, measured["stage_step"].values, strict=True)
+    ]
+    traces = [_traces(measured.sel(stage=stage)) for stage in stages]
+    picture = go.Figure()
     names = measured["class_name"].values.tolist()
     axis = {"backgroundcolor": "white", "gridcolor": RULE, "zerolinecolor": INK}
     picture.update_layout(
@@ -144,11 +149,7 @@ def interactive(measured: xr.Dataset) -> go.Figure:
             },
         },
     )
-    labels = [
-        f"{stage}, step {int(step):,}"
-        for stage, step in zip(stages, measured["stage_step"].values, strict=True)
-    ]
-    plotly_panels.add_slider(picture, labels, owners)
+    plotly_panels.add_stages(picture, list(zip(labels, traces, strict=True)))
     plotly_panels.write_caption(picture, _caption(measured))
     return picture
 
@@ -167,7 +168,7 @@ def _traces(at: xr.Dataset) -> list[go.Scatter3d]:
                     name=f"logit of {name}, {whose}",
                     mode="markers",
                     marker={
-                        "color": _COLOURS[logit],
+                        "color": CLASS_COLOURS[logit],
                         "symbol": _SYMBOLS[logit],
                         "size": 4,
                         "opacity": opacity,

@@ -28,7 +28,7 @@ EXPECTED = (
     "The abstract: gradient descent passes through regions of higher curvature before it finds "
     "flatter minima. The paper says nothing of 2/η: beyond it full-batch gradient descent on a "
     "quadratic grows, and sharpness was seen to settle about there (Cohen et al. 2021, "
-    "arXiv:2103.00065); mini-batches stay below it."
+    "arXiv:2103.00065); mini-batches are expected to stay below it."
 )
 DEFINITIONS = (
     ("λ<sub>max</sub>(H)", "largest eigenvalue of the Hessian, in loss/weight²"),

@@ -1,7 +1,5 @@
 """Probabilities of a network of three classes in the simplex, along its training."""
 
-from typing import Any
-
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
@@ -13,18 +11,14 @@ from scipy.ndimage import gaussian_filter
 
 from landscope.figures import interactive as plotly_panels
 from landscope.figures import static
-from landscope.figures.style import (
-    BLUE,
-    FULL_WIDTH,
-    GREEN,
-    INK,
-    MUTED,
-    ORANGE,
-    PAPER,
-    RULE,
-    TEMPLATE,
+from landscope.figures.style import CLASS_COLOURS, CLASS_MARKERS, FULL_WIDTH, INK, PAPER
+from landscope.figures.ternary import (
+    CLASS_SYMBOLS,
+    cartesian,
+    draw_triangle,
+    lay_out_triangle,
+    points_in_triangle,
 )
-from landscope.figures.ternary import cartesian, draw_triangle
 
 TITLE = "Simplex: probabilities of a trained network move to the corners"
 HOW_TO_READ = (
@@ -41,9 +35,6 @@ DEFINITIONS = (
     ("S = −Σ<sub>k</sub> p<sub>k</sub> ln p<sub>k</sub>", "entropy, mean over examples, in nats"),
 )
 
-_COLOURS = (BLUE, ORANGE, GREEN)
-_MARKERS = ("o", "s", "^")
-_SYMBOLS = ("circle", "square", "triangle-up")
 _CELLS = 120
 _BLUR = 4.0
 
@@ -101,7 +92,13 @@ def _draw_points(axes: Axes, at: xr.Dataset) -> None:
     for k, name in enumerate(at["class_name"].values.tolist()):
         points = cartesian(at["probability"].values[target == k])
         axes.scatter(
-            *points, 7, _COLOURS[k], marker=_MARKERS[k], alpha=0.5, lw=0, label=f"true: {name}"
+            *points,
+            7,
+            CLASS_COLOURS[k],
+            marker=CLASS_MARKERS[k],
+            alpha=0.5,
+            lw=0,
+            label=f"true: {name}",
         )
 
 
@@ -110,9 +107,9 @@ def _draw_paths(axes: Axes, measured: xr.Dataset) -> None:
     for example in np.ravel(measured.attrs["tracked"]):
         k = int(target[example])
         x, y = cartesian(measured["probability"].isel(example=example).values)
-        axes.plot(x, y, color=_COLOURS[k], lw=0.9, alpha=0.85)
-        axes.plot(x[0], y[0], _MARKERS[k], color=_COLOURS[k], mfc="white", ms=3.5)
-        axes.plot(x[-1], y[-1], _MARKERS[k], color=_COLOURS[k], mec=INK, mew=0.5, ms=5)
+        axes.plot(x, y, color=CLASS_COLOURS[k], lw=0.9, alpha=0.85)
+        axes.plot(x[0], y[0], CLASS_MARKERS[k], color=CLASS_COLOURS[k], mfc="white", ms=3.5)
+        axes.plot(x[-1], y[-1], CLASS_MARKERS[k], color=CLASS_COLOURS[k], mec=INK, mew=0.5, ms=5)
 
 
 def interactive(measured: xr.Dataset) -> go.Figure:
@@ -121,55 +118,39 @@ def interactive(measured: xr.Dataset) -> go.Figure:
     names = measured["class_name"].values.tolist()
     target = measured["target"].values
     probability = measured["probability"].transpose("training_step", "example", "logit").values
-    picture, owners = go.Figure(), []
-    for place in range(len(steps)):
-        traces = [
-            _trace(
+    entropy = measured["entropy"].values
+    staged = []
+    for place, step in enumerate(steps):
+        points = [
+            points_in_triangle(
                 probability[place, target == k],
                 name=f"true: {name}",
                 mode="markers",
                 marker={
-                    "color": _COLOURS[k],
-                    "symbol": _SYMBOLS[k],
+                    "color": CLASS_COLOURS[k],
+                    "symbol": CLASS_SYMBOLS[k],
                     "size": 7,
                     "opacity": 0.5,
                 },
             )
             for k, name in enumerate(names)
-        ] + [
-            _trace(
+        ]
+        paths = [
+            points_in_triangle(
                 probability[: place + 1, example],
                 mode="lines",
-                line={"color": _COLOURS[int(target[example])], "width": 1.5},
+                line={"color": CLASS_COLOURS[int(target[example])], "width": 1.5},
                 hoverinfo="skip",
                 showlegend=False,
             )
             for example in np.ravel(measured.attrs["tracked"])
         ]
-        for trace in traces:
-            trace.visible = place == len(steps) - 1
-        picture.add_traces(traces)
-        owners += [place] * len(traces)
-    axis = {"linecolor": MUTED, "gridcolor": RULE, "tickvals": [0.25, 0.5, 0.75], "ticklen": 4}
-    corners = zip(("aaxis", "baxis", "caxis"), names, strict=True)
-    picture.update_layout(
-        template=TEMPLATE,
-        height=600,
-        ternary={"bgcolor": "white"}
-        | {which: {"title": {"text": f"p of {name}"}, **axis} for which, name in corners},
-    )
-    labels = [
-        f"step {int(step):,}, S = {entropy:.2f}"
-        for step, entropy in zip(steps, measured["entropy"].values, strict=True)
-    ]
-    plotly_panels.add_slider(picture, labels, owners)
+        staged.append((f"step {int(step):,}, S = {entropy[place]:.2f}", points + paths))
+    picture = go.Figure()
+    lay_out_triangle(picture, [f"p of {name}" for name in names])
+    plotly_panels.add_stages(picture, staged)
     plotly_panels.write_caption(picture, _caption(measured))
     return picture
-
-
-def _trace(points: np.ndarray, **style: Any) -> go.Scatterternary:
-    a, b, c = points.T
-    return go.Scatterternary(a=a, b=b, c=c, cliponaxis=False, **style)
 
 
 def _caption(measured: xr.Dataset) -> str:

@@ -8,8 +8,13 @@ from matplotlib.figure import Figure
 
 from landscope.figures import interactive as plotly_panels
 from landscope.figures import static
-from landscope.figures.style import FULL_WIDTH, INK, MUTED, PAPER, RULE, TEMPLATE, stage_colours
-from landscope.figures.ternary import cartesian, draw_triangle
+from landscope.figures.style import FULL_WIDTH, INK, PAPER, stage_colours
+from landscope.figures.ternary import (
+    cartesian,
+    draw_triangle,
+    lay_out_triangle,
+    points_in_triangle,
+)
 
 TITLE = "Simplex: probabilities move to the corners"
 HOW_TO_READ = (
@@ -50,31 +55,24 @@ def figure(drawn: xr.Dataset) -> Figure:
 def interactive(drawn: xr.Dataset) -> go.Figure:
     """Draw one triangle with a slider over σ_z."""
     spreads = drawn["spread"].values
-    picture = go.Figure()
-    for place, (spread, colour) in enumerate(
-        zip(spreads, stage_colours(len(spreads)), strict=True)
-    ):
-        a, b, c = drawn["probability"].sel(spread=spread).values.T
-        marker = {"color": colour, "size": 8, "opacity": 0.7, "line": {"color": INK, "width": 0.3}}
-        picture.add_trace(
-            go.Scatterternary(
-                a=a,
-                b=b,
-                c=c,
-                mode="markers",
-                marker=marker,
-                cliponaxis=False,
-                showlegend=False,
-                name=_label(drawn, spread),
-                visible=place == len(spreads) - 1,
-            )
+    staged = []
+    for spread, colour in zip(spreads, stage_colours(len(spreads)), strict=True):
+        points = points_in_triangle(
+            drawn["probability"].sel(spread=spread).values,
+            mode="markers",
+            marker={
+                "color": colour,
+                "size": 8,
+                "opacity": 0.7,
+                "line": {"color": INK, "width": 0.3},
+            },
+            showlegend=False,
+            name=_label(drawn, spread),
         )
-    axis = {"linecolor": MUTED, "gridcolor": RULE, "tickvals": [0.25, 0.5, 0.75], "ticklen": 4}
-    names = zip(("aaxis", "baxis", "caxis"), _CORNERS, strict=True)
-    corners = {name: {"title": {"text": f"p of {corner}"}, **axis} for name, corner in names}
-    picture.update_layout(template=TEMPLATE, height=560, ternary={"bgcolor": "white", **corners})
-    labels = [_plain(drawn, spread) for spread in spreads]
-    plotly_panels.add_slider(picture, labels, list(range(len(spreads))))
+        staged.append((_plain(drawn, spread), [points]))
+    picture = go.Figure()
+    lay_out_triangle(picture, [f"p of {corner}" for corner in _CORNERS], height=560)
+    plotly_panels.add_stages(picture, staged)
     return picture
 
 
