@@ -65,6 +65,7 @@ def test_a_cell_is_named_by_every_choice_but_where_it_is_computed():
         Cell(small(width=0.5), norms),
         Cell(small(), refusing),
         Cell(small(), norms, radii=(1.0,)),
+        Cell(small(), norms, radii=(1.0,), points=POINTS[:1]),
     ]
     assert len({cell.name for cell in cells}) == len(cells)
     assert Cell(small(device="cuda"), norms).name == cells[0].name
@@ -82,6 +83,13 @@ def test_a_cell_is_measured_along_training_and_along_the_radius(tmp_path):
         )
         # The point itself.
         assert float(scaled["loss"].sel(radius=1)) == pytest.approx(float(along["loss"][step]))
+
+
+def test_weights_are_scaled_from_the_points_asked_for_alone(tmp_path):
+    cell = Cell(small(), norms, (0.5, 2.0), points=POINTS[:1])
+    (trained,) = Grid(tmp_path, processes=1).trained([cell])
+    assert trained.is_complete
+    assert [one.name for one in (trained.run.path / "radius").iterdir()] == [POINTS[0]]
 
 
 def test_a_complete_cell_is_not_computed_again(tmp_path):

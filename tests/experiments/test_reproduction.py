@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -72,6 +73,24 @@ def test_networks_are_trained_in_cells_of_the_run_where_no_grid_is_given(tmp_pat
     assert attributes["datasets"] == "digits"
     with pytest.raises(ValueError, match=r"scale is 'smoke' there and 'quick' here.* and \d+ more"):
         reproduce("mine", how, tmp_path / "run", networks=Networks("quick", ("digits",)))
+
+
+def test_all_of_cifar_10_is_taken_where_its_subset_is_absent(tmp_path, monkeypatch):
+    monkeypatch.delenv("LANDSCOPE_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    quick = SCALES["quick"]
+    elsewhere = quick.of_files(None)
+    assert (elsewhere.datasets, elsewhere.colour) == (
+        ("mnist", "fashion_mnist", "cifar10"),
+        "cifar10",
+    )
+    assert replace(elsewhere, datasets=quick.datasets, colour=quick.colour) == quick
+    assert SCALES["smoke"].of_files(None) is SCALES["smoke"]
+    file = tmp_path / "files/CIFAR10-subset/cifar10-subset.npz"
+    file.parent.mkdir(parents=True)
+    images, labels = np.zeros((10, 32, 32, 3), np.uint8), np.arange(10)
+    np.savez(file, x_train=images, x_test=images, y_train=labels, y_test=labels)
+    assert quick.of_files(tmp_path / "files") is quick
 
 
 def test_unknown_scales_and_data_are_refused(tmp_path):

@@ -11,7 +11,7 @@ import xarray as xr
 from landscope.experiments.claim import Claim
 from landscope.experiments.network_growth import network_growth
 from landscope.experiments.networks.grid import Grid
-from landscope.experiments.networks.scale import SCALES
+from landscope.experiments.networks.scale import SCALES, Scale
 from landscope.experiments.progress import Progress, silent
 from landscope.experiments.tables import write_tables
 from landscope.runs import Run
@@ -120,14 +120,15 @@ def reproduce(
         raise ValueError(f"network is {str(network)!r}; {name} shows {shown}")
     if networks.datasets and how.shows != "networks on any data":
         raise ValueError(f"data is {','.join(networks.datasets)!r}; {name} has its own")
-    run = Run.create(out, _identity(name, how, seed, network, networks))
+    data_root = networks.grid.data_root if networks.grid else None
+    scale = SCALES[networks.scale].of_files(data_root) if how.trains_networks else None
+    run = Run.create(out, _identity(name, how, seed, network, networks, scale))
     if not run.steps():
         extra = dict(how.smoke) if networks.scale == "smoke" else {}
         if how.shows == "model and network":
             extra["growth"] = network_growth(network, run.path / "network", seed, progress)
-        if how.trains_networks:
-            extra["grid"] = networks.grid or Grid(run.path / "cells")
-            extra["scale"] = SCALES[networks.scale]
+        if scale is not None:
+            extra |= {"grid": networks.grid or Grid(run.path / "cells"), "scale": scale}
         if networks.datasets:
             extra["datasets"] = networks.datasets
         run.write_snapshot(0, how.compute(seed=seed, progress=progress, **extra))
@@ -144,13 +145,18 @@ def reproduce(
 
 
 def _identity(
-    name: str, how: Reproduction, seed: int, network: str | Path | None, networks: Networks
+    name: str,
+    how: Reproduction,
+    seed: int,
+    network: str | Path | None,
+    networks: Networks,
+    scale: Scale | None,
 ) -> dict[str, Any]:
     config: dict[str, Any] = {"experiment": name, "seed": seed}
     if how.shows == "model and network":
         config["network"] = "trained" if network is None else str(network)
-    if how.trains_networks:
-        config |= {"scale": networks.scale, "sizes": asdict(SCALES[networks.scale])}
+    if scale is not None:
+        config |= {"scale": networks.scale, "sizes": asdict(scale)}
     elif how.smoke and networks.scale == "smoke":
         config["scale"] = "smoke"
     if networks.datasets:

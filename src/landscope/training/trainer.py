@@ -62,14 +62,7 @@ def train(
     --------
     landscope.Recorder : the same measurements in a training loop of your own.
     """
-    data = load_dataset(
-        config.data,
-        config.data_root,
-        classes=config.classes,
-        max_examples=config.train_examples,
-        max_test_examples=config.test_examples,
-        seed=config.seed,
-    )
+    data = _data(config, config.train_examples, config.test_examples)
     problem = measured_problem(config)
     batches = (batch.data for batch in problem.batches)
     model = calibrated(initial_network(config, data), batches)
@@ -79,15 +72,21 @@ def train(
 
 def measured_problem(config: TrainConfig) -> Problem:
     """Give the initial network on the examples that a run measures."""
-    measured = load_dataset(
+    measured = _data(config, config.measure_examples, 1)
+    return Problem(initial_network(config, measured).eval(), measured.train)
+
+
+def _data(
+    config: TrainConfig, examples: int | None, test_examples: int | None
+) -> ClassificationData:
+    return load_dataset(
         config.data,
         config.data_root,
         classes=config.classes,
-        max_examples=config.measure_examples,
-        max_test_examples=1,
+        max_examples=examples,
+        max_test_examples=test_examples,
         seed=config.seed,
     )
-    return Problem(initial_network(config, measured).eval(), measured.train)
 
 
 def initial_network(config: TrainConfig, data: ClassificationData) -> nn.Module:

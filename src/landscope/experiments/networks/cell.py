@@ -32,19 +32,21 @@ class Cell:
     measure : callable
         A function of a module, (problem, seed) → Dataset.
     radii : tuple of float
-        Multiples of the weights, at their initialisation and at the end of training, that are
-        measured too.
+        Multiples of the weights that are measured too.
+    points : tuple of str
+        From where weights are scaled, of `POINTS`.
     """
 
     training: TrainConfig
     measure: Callable[..., xr.Dataset]
     radii: tuple[float, ...] = ()
+    points: tuple[str, ...] = POINTS
 
     @property
     def name(self) -> str:
         """Its folder: what it is in words, and a digest of all choices."""
         config = self.training
-        choices = [config.identity(), self.measure.__name__, self.radii]
+        choices = [config.identity(), self.measure.__name__, self.radii, self.points]
         digest = hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()[:10]
         words = [config.data, config.network, config.nonlinearity, self.measure.__name__]
         return "-".join([*words, f"seed{config.seed}", digest])
@@ -92,7 +94,9 @@ class Trained:
         """Whether nothing is left to measure."""
         wanted = set(range(len(self.cell.radii)))
         return set(self.cell.steps()) <= set(self.run.steps()) and all(
-            wanted <= set(_radius_run(self.run, point).steps()) for point in POINTS if wanted
+            wanted <= set(_radius_run(self.run, point).steps())
+            for point in self.cell.points
+            if wanted
         )
 
 
@@ -106,8 +110,8 @@ def follow(cell: Cell, folder: Path) -> Trained:
         return Trained(cell, run, str(error))
     if cell.radii:
         initial = measured_problem(cell.training)
-        ends = dict(zip(POINTS, (initial, _at_the_end(initial, run)), strict=True))
-        for point, problem in ends.items():
+        for point in cell.points:
+            problem = initial if point == POINTS[0] else _at_the_end(initial, run)
             _scale(problem, cell.radii, _radius_run(run, point), measure)
     return Trained(cell, run)
 

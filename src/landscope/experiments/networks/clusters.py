@@ -155,7 +155,8 @@ def claims(dataset: xr.Dataset) -> list[Claim]:
             "Paper: the k-th logit gradients cluster by k, whatever the input.",
             verdict(bool((clustered > 0.9).all()), bool((clustered > 0.5).all())),
             f"share that lies nearest to its own of ten centroids: {course(clustered, '.2f')}; "
-            f"of three classes, share of ‖J‖² outside the span of the centroids: {course(outside, '.2f')}",
+            "of three classes, share of ‖J‖² outside the span of the centroids: "
+            f"{course(outside, '.2f')}",
         ),
         Claim(
             "Paper: gradients of logit k at examples of class k cluster more tightly.",

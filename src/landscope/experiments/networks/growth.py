@@ -5,7 +5,7 @@ import xarray as xr
 
 from landscope.experiments.claim import Claim, course, verdict
 from landscope.experiments.networks import measurements
-from landscope.experiments.networks.cell import Cell
+from landscope.experiments.networks.cell import POINTS, Cell
 from landscope.experiments.networks.gathered import gathered
 from landscope.experiments.networks.grid import Grid
 from landscope.experiments.networks.scale import DATA_TITLES, Scale
@@ -38,12 +38,13 @@ def compute(seed: int = 0, progress: Progress = silent, *, grid: Grid, scale: Sc
             scale.training(scale.colour, num_measurements=2 * scale.num_measurements, seed=at),
             measurements.clustering,
             radii,
+            points=POINTS[:1],
         )
         for at in scale.seeds(seed)
     ]
     trained = grid.trained(cells, progress)
     along = {(one.cell.training.seed,): one.trajectory() for one in trained}
-    outwards = {(one.cell.training.seed,): one.scaled("initialisation") for one in trained}
+    outwards = {(one.cell.training.seed,): one.scaled(POINTS[0]) for one in trained}
     radial = gathered(outwards, ["seed"], ["sigma_z", "entropy", "logit_gradient_norm"])
     return xr.merge(
         [

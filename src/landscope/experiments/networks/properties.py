@@ -10,10 +10,9 @@ from landscope.experiments.networks import measurements
 from landscope.experiments.networks.cell import Cell, Trained
 from landscope.experiments.networks.gathered import gathered
 from landscope.experiments.networks.grid import Grid
-from landscope.experiments.networks.scale import DATA_TITLES, Scale
+from landscope.experiments.networks.scale import DATA_TITLES, Scale, is_at_hand
 from landscope.experiments.progress import Progress, silent
 from landscope.geometry.class_decomposition import PARTS
-from landscope.zoo import DataNotFoundError, load_dataset
 
 MANY = "cifar100"
 """Where there are more than ten classes."""
@@ -126,12 +125,9 @@ _COUNTS = {
 def _subsets(scale: Scale, grid: Grid) -> list[tuple[str, int]]:
     """Data sets and how many of their classes; those whose files are absent are left out."""
     subsets = [(scale.grey, count) for count in scale.class_counts]
-    if scale.many_classes:
-        try:
-            load_dataset(MANY, grid.data_root, max_examples=1, max_test_examples=1, download=False)
-        except DataNotFoundError:
-            return subsets
-    return subsets + [(MANY, count) for count in scale.many_classes]
+    if scale.many_classes and is_at_hand(MANY, grid.data_root):
+        subsets += [(MANY, count) for count in scale.many_classes]
+    return subsets
 
 
 def _counts(trained: Trained) -> xr.Dataset:
@@ -254,7 +250,7 @@ def _transient_claim(dataset: xr.Dataset) -> Claim:
 
 
 def _stability_claim(dataset: xr.Dataset) -> Claim:
-    """Full-batch gradient descent on a quadratic is stable below 2/η; mini-batches may not reach it."""
+    """Full-batch gradient descent on a quadratic is stable below 2/η."""
     largest = dataset["lambda_max"].mean("seed").max("rate_step")
     ratio = largest / dataset["stability_limit"]
     said = ", ".join(

@@ -1,13 +1,16 @@
 """Three sizes of the same experiments."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from landscope.experiments.networks.cell import STAGES
 from landscope.training import TrainConfig
+from landscope.zoo import DataNotFoundError, load_dataset
 
 FULLY_CONNECTED, SMALL_CNN, RESNET20 = "fully_connected", "small_cnn", "resnet20"
+_SUBSET = "cifar10_subset"
 NETWORK_TITLES = {
     FULLY_CONNECTED: "FullyConnected",
     SMALL_CNN: "SmallCNN",
@@ -18,7 +21,7 @@ DATA_TITLES = {
     "mnist": "MNIST",
     "fashion_mnist": "Fashion-MNIST",
     "cifar10": "CIFAR-10",
-    "cifar10_subset": "CIFAR-10 (7,897-image subset)",
+    _SUBSET: "CIFAR-10 (7,897-image subset)",
     "cifar100": "CIFAR-100",
     "gaussian_mixture": "Gaussian mixture",
 }
@@ -88,6 +91,14 @@ class Scale:
         """Seeds of networks trained alike."""
         return range(first, first + self.num_seeds)
 
+    def of_files(self, data_root: Path | None) -> "Scale":
+        """Take all of CIFAR-10, which can be downloaded, where the file of its subset is absent."""
+        if _SUBSET not in (*self.datasets, self.colour) or is_at_hand(_SUBSET, data_root):
+            return self
+        names = {_SUBSET: "cifar10"}
+        datasets = tuple(names.get(name, name) for name in self.datasets)
+        return replace(self, datasets=datasets, colour=names.get(self.colour, self.colour))
+
     def training(self, data: str, network: str = SMALL_CNN, **choices: Any) -> TrainConfig:
         """How a network is trained; any choice of `TrainConfig` replaces the one made here.
 
@@ -107,6 +118,15 @@ class Scale:
             }
             | choices,
         )
+
+
+def is_at_hand(data: str, data_root: Path | None) -> bool:
+    """Whether the files of a data set are there, without a download."""
+    try:
+        load_dataset(data, data_root, max_examples=1, max_test_examples=1, download=False)
+    except DataNotFoundError:
+        return False
+    return True
 
 
 SCALES = {
@@ -130,8 +150,8 @@ SCALES = {
         test_examples=100,
     ),
     "quick": Scale(
-        datasets=("mnist", "fashion_mnist", "cifar10_subset"),
-        colour="cifar10_subset",
+        datasets=("mnist", "fashion_mnist", _SUBSET),
+        colour=_SUBSET,
         grey="fashion_mnist",
         wide="digits",
         steps={FULLY_CONNECTED: 400, SMALL_CNN: 400, RESNET20: 100},
