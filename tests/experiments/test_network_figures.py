@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from tests.figures.whole import assert_whole
 from tests.reference.clustering import Clustering
 
 from landscope import geometry
@@ -158,14 +159,7 @@ EACH = [(name, picture) for name, pictures in PICTURES.items() for picture in pi
 
 @pytest.mark.parametrize(("name", "picture"), EACH, ids=[f"{n}-{file_stem(p)}" for n, p in EACH])
 def test_a_picture_is_whole_and_says_how_to_read_it(name, picture, computed):
-    figure = picture.figure(computed[name])
-    assert all(axes.has_data() for axes in figure.axes)
-    drawn, whole = figure.get_tightbbox(), figure.get_size_inches()
-    assert (np.array([drawn.x0, drawn.y0]) > -0.03).all()
-    assert (np.array([drawn.x1, drawn.y1]) < whole + 0.03).all()
-    assert picture.interactive(computed[name]).data
-    assert picture.HOW_TO_READ.endswith(".")
-    assert ". " not in picture.HOW_TO_READ
+    assert_whole(picture, computed[name])
 
 
 @pytest.mark.parametrize("name", MADE)

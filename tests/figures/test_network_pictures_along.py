@@ -25,6 +25,8 @@ from landscope.figures.networks.over_seeds import (
 from landscope.figures.style import FULL_WIDTH, PAPER
 from tests.figures import network_datasets_along as made
 
+from .whole import assert_whole
+
 PICTURES = {
     growth_with_training: made.growth_with_training,
     outlier_count: made.properties,
@@ -52,16 +54,9 @@ def curve(panel, name):
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_picture_is_whole_and_says_how_to_read_it(picture, num_seeds):
     dataset = PICTURES[picture](num_seeds)
-    figure = picture.figure(dataset)
-    assert all(axes.has_data() for axes in figure.axes)
-    drawn, whole = figure.get_tightbbox(), figure.get_size_inches()
-    assert (np.array([drawn.x0, drawn.y0]) > -0.03).all()
-    assert (np.array([drawn.x1, drawn.y1]) < whole + 0.03).all()
-    assert whole[0] <= FULL_WIDTH
-    assert picture.interactive(dataset).data
+    figure = assert_whole(picture, dataset)
+    assert figure.get_size_inches()[0] <= FULL_WIDTH
     assert ": " in picture.TITLE
-    assert picture.HOW_TO_READ.endswith(".")
-    assert ". " not in picture.HOW_TO_READ
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=file_stem)

@@ -24,6 +24,8 @@ from landscope.figures.stages import NotMeasuredError
 from landscope.problem import Problem
 from landscope.random_model import RandomModel
 
+from .whole import assert_whole
+
 SMALL = RandomModel(num_classes=4, num_examples=40, num_params=80)
 
 
@@ -70,14 +72,7 @@ EACH = [(name, picture) for name, pictures in PICTURES.items() for picture in pi
 
 @pytest.mark.parametrize(("name", "picture"), EACH, ids=[f"{n}-{file_stem(p)}" for n, p in EACH])
 def test_a_picture_is_whole_and_says_how_to_read_it(name, picture, computed):
-    figure = picture.figure(computed[name])
-    assert all(axes.has_data() for axes in figure.axes)
-    drawn, whole = figure.get_tightbbox(), figure.get_size_inches()
-    assert (np.array([drawn.x0, drawn.y0]) > -0.03).all()
-    assert (np.array([drawn.x1, drawn.y1]) < whole + 0.03).all()
-    assert picture.interactive(computed[name]).data
-    assert picture.HOW_TO_READ.endswith(".")
-    assert ". " not in picture.HOW_TO_READ
+    assert_whole(picture, computed[name])
 
 
 def test_the_histogram_ends_where_the_outliers_begin(computed):
