@@ -14,7 +14,15 @@ from threadpoolctl import threadpool_limits
 install_import_hook(
     [
         f"landscope.{package}"
-        for package in ("problem", "products", "operators", "linalg", "random_model", "geometry")
+        for package in (
+            "problem",
+            "products",
+            "operators",
+            "linalg",
+            "random_model",
+            "geometry",
+            "hyperplanes",
+        )
     ],
     "beartype.beartype",
 )

@@ -13,6 +13,7 @@ from landscope.geometry import (
     measure,
     tangent_kernel,
 )
+from landscope.hyperplanes import AffineHyperplane, BasisKind
 from landscope.linalg import (
     Estimate,
     diagonal,
@@ -42,6 +43,8 @@ from landscope.training import Recorder
 __version__ = version("landscope")
 
 __all__ = [
+    "AffineHyperplane",
+    "BasisKind",
     "EmpiricalFisher",
     "Estimate",
     "GaussNewton",

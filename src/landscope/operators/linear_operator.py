@@ -50,6 +50,10 @@ class LinearOperator(ABC):
             return self.matvec(u)
         raise NotImplementedError(f"{type(self).__name__} has no transpose")
 
+    def rmatmat(self, U: Float[Tensor, "m k"]) -> Float[Tensor, "n k"]:
+        """Product of the transpose with a block of vectors: by default one by one."""
+        return torch.stack([self.rmatvec(column) for column in U.T], dim=1)
+
     def __matmul__(self, v: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Product with a vector (n,) or a block of vectors (n, k).
 
@@ -149,9 +153,17 @@ class Transpose(LinearOperator):
         """Product with one vector."""
         return self._operator.rmatvec(v)
 
+    def matmat(self, V: Float[Tensor, "n k"]) -> Float[Tensor, "m k"]:
+        """Product with a block of vectors."""
+        return self._operator.rmatmat(V)
+
     def rmatvec(self, u: Float[Tensor, " m"]) -> Float[Tensor, " n"]:
         """Product of the transpose, the operator itself, with one vector."""
         return self._operator.matvec(u)
+
+    def rmatmat(self, U: Float[Tensor, "m k"]) -> Float[Tensor, "n k"]:
+        """Product of the operator itself with a block of vectors."""
+        return self._operator.matmat(U)
 
     @property
     def T(self) -> LinearOperator:

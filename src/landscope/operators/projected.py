@@ -2,10 +2,14 @@
 
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from landscope.operators.linear_operator import LinearOperator
+
+_ENTRIES_AT_ONCE = 2**24
+_COLUMNS_AT_ONCE = 16
 
 
 class Projected(LinearOperator):
@@ -44,6 +48,19 @@ class Projected(LinearOperator):
         self.basis = basis
         self.symmetric = getattr(operator, "symmetric", False)
         self.psd = getattr(operator, "psd", False)
+
+    def matmat(self, V: Float[Tensor, "n k"]) -> Float[Tensor, "m k"]:
+        """Pᵀ A P V, some columns at a time: each is a vector of weight space on the way."""
+        columns = max(1, min(_COLUMNS_AT_ONCE, _ENTRIES_AT_ONCE // self.operator.shape[0]))
+        blocks = [
+            self.basis.T @ (self.operator @ (self.basis @ block))
+            for block in V.split(columns, dim=1)
+        ]
+        return torch.cat(blocks, dim=1)
+
+    def to_dense(self) -> Float[Tensor, "m n"]:
+        """The matrix itself, by d products in blocks."""
+        return self.matmat(torch.eye(self.shape[0], dtype=self.dtype, device=self.device))
 
     def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
         """Pᵀ A P v."""

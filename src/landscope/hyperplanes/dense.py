@@ -1,0 +1,89 @@
+"""A basis that is kept as a matrix: drawn uniformly over all hyperplanes, or given."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from landscope.hyperplanes.basis import Basis, rounding
+from landscope.linalg.space import inner_products
+
+
+class DenseBasis(Basis):
+    """P as a matrix in memory.
+
+    Parameters
+    ----------
+    vectors : Tensor of shape (D, d)
+        Its columns.
+    orthonormality_bound : float
+        What is known of ‖PᵀP − I‖₂.
+
+    Examples
+    --------
+    >>> P = DenseBasis(torch.eye(3)[:, :2], 0.0)
+    >>> P @ torch.tensor([1.0, 2.0]), P.T @ torch.tensor([1.0, 2.0, 3.0])
+    (tensor([1., 2., 0.]), tensor([1., 2.]))
+    """
+
+    def __init__(self, vectors: Float[Tensor, "D d"], orthonormality_bound: float) -> None:
+        num_params, dim = vectors.shape
+        super().__init__((num_params, dim), vectors.dtype, vectors.device)
+        self._rows = vectors.T.contiguous()
+        self.orthonormality_bound = orthonormality_bound
+
+    def matmat(self, V: Float[Tensor, "n k"]) -> Float[Tensor, "m k"]:
+        """P Θ."""
+        return self._rows.T @ V
+
+    def rmatmat(self, U: Float[Tensor, "m k"]) -> Float[Tensor, "n k"]:
+        """Pᵀ U."""
+        return inner_products(self._rows, U).to(self.device, self.dtype)
+
+
+def orthonormal(vectors: Float[Tensor, "D d"]) -> Float[Tensor, "D d"]:
+    """An orthonormal basis of the span of vectors, which must be independent.
+
+    Raises
+    ------
+    ValueError
+        Where they are not, to working precision.
+    """
+    Q, R = torch.linalg.qr(vectors)
+    pivots = R.diagonal().abs()
+    lengths = torch.linalg.vector_norm(R, dim=0)
+    dependent = pivots <= 100 * torch.finfo(vectors.dtype).eps * lengths
+    if bool(dependent.any()):
+        raise ValueError(
+            f"vectors are linearly dependent: column {int(dependent.nonzero()[0, 0])} lies in the "
+            "span of those before it; leave it out"
+        )
+    # R with a positive diagonal: of Gaussian vectors, Q is then uniform over all frames.
+    Q *= R.diagonal().sign()
+    # Householder reflections of float32 lose 1e-5 of a length at D = 10⁵.
+    return Q / torch.linalg.vector_norm(Q, dim=0, dtype=torch.float64).to(Q.dtype)
+
+
+def random_orthonormal(
+    num_params: int, dim: int, seed: int, dtype: torch.dtype, device: torch.device
+) -> DenseBasis:
+    """Draw P uniformly over all D × d matrices of orthonormal columns.
+
+    Parameters
+    ----------
+    num_params, dim : int
+        D and d ≤ D.
+    seed : int
+        Of the Gaussian matrix that is orthonormalised.
+    dtype, device
+        Of P.
+
+    Examples
+    --------
+    >>> P = random_orthonormal(50, 3, 0, torch.float64, torch.device("cpu")).to_dense()
+    >>> bool((P.T @ P - torch.eye(3)).abs().max() < 1e-12)
+    True
+    """
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randn(dim, num_params, generator=generator, dtype=torch.float32)
+    gaussian = rows.to(device, dtype).T
+    return DenseBasis(orthonormal(gaussian), rounding(dtype))

@@ -1,0 +1,68 @@
+"""A random basis of a kind, from its seed."""
+
+import torch
+
+from landscope.hyperplanes.basis import Basis
+from landscope.hyperplanes.dense import random_orthonormal
+from landscope.hyperplanes.fastfood import FastfoodBasis
+from landscope.hyperplanes.gaussian import GaussianBasis
+from landscope.hyperplanes.kind import BasisKind
+from landscope.hyperplanes.sparse import SparseBasis
+from landscope.products.batch_sum import free_bytes
+
+_COPIES = 3
+"""Of a dense basis, while it is orthonormalised."""
+
+_DRAWS = {
+    BasisKind.DENSE: random_orthonormal,
+    BasisKind.GAUSSIAN: GaussianBasis,
+    BasisKind.SPARSE: SparseBasis,
+    BasisKind.FASTFOOD: FastfoodBasis,
+}
+
+
+def draw_basis(
+    kind: BasisKind,
+    num_params: int,
+    dim: int,
+    seed: int,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> Basis:
+    """Draw a random basis P (D × d).
+
+    Parameters
+    ----------
+    kind : BasisKind
+        Any but ``given``.
+    num_params, dim : int
+        D and d.
+    seed : int
+        The same seed gives the same hyperplane on every device and, up to rounding, in any dtype.
+    dtype, device
+        Of the vectors that it takes and gives.
+
+    Returns
+    -------
+    Basis
+
+    Raises
+    ------
+    ValueError
+        For d outside 1 to D, or a dense basis that does not fit in free memory.
+
+    Examples
+    --------
+    >>> draw_basis(BasisKind.SPARSE, 1000, 10, seed=0)
+    SparseBasis(1,000 × 10)
+    """
+    device = torch.device(device)
+    if isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= num_params:
+        raise ValueError(f"dim is {dim!r}; it must be an integer from 1 to D = {num_params:,}")
+    needed = _COPIES * num_params * dim * dtype.itemsize
+    if kind is BasisKind.DENSE and needed > free_bytes(device):
+        raise ValueError(
+            f"dim is {dim:,}; a dense basis of {num_params:,} × {dim:,} takes "
+            f"{needed / 2**30:.1f} GiB to make, more than is free: take the kind fastfood"
+        )
+    return _DRAWS[kind](num_params, dim, seed, dtype, device)

@@ -1,0 +1,141 @@
+"""A structured basis: blocks of randomised Hadamard transforms, in O(D log d)."""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from landscope.hyperplanes.basis import Basis, rounding, wide
+from landscope.hyperplanes.walsh_hadamard import walsh_hadamard
+
+_SMALLEST_BLOCK = 64
+_ENTRIES_AT_ONCE = 2**18
+
+
+class FastfoodBasis(Basis):
+    r"""Blocks U_b = H S H S H S of random signs S, one above the other: exactly orthonormal.
+
+    Parameters
+    ----------
+    num_params, dim : int
+        D and d; the order n of a block, the power of two from d on, must not exceed D.
+    seed : int
+        Of the signs, three bits for each weight.
+    dtype, device
+        Of P.
+
+    Raises
+    ------
+    ValueError
+        If n > D.
+
+    Notes
+    -----
+    Fastfood [1]_ stacks blocks of Hadamard transforms with diagonal Gaussians between them; with
+    signs alone [2]_ each block is orthogonal, so that m blocks have VᵀV = mI. D is seldom a
+    multiple of n: of a last block only r rows U_r are left, and
+
+    .. math:: V^⊤V = mI + U_r^⊤U_r, \qquad P = V (V^⊤V)^{-1/2} E_d,
+
+    has orthonormal columns, with E_d the first d coordinates of R^n and
+
+    .. math:: (V^⊤V)^{-1/2} = m^{-1/2}\Big[I + \Big(\sqrt{\tfrac{m}{m+1}} − 1\Big)U_r^⊤U_r\Big].
+
+    Where blocks begin is drawn at random, so that all weights are alike in the mean.
+
+    References
+    ----------
+    .. [1] Q. Le, T. Sarlos and A. Smola, "Fastfood: approximating kernel expansions in loglinear
+       time" (2013), arXiv:1408.3060.
+    .. [2] F. X. Yu et al., "Orthogonal random features" (2016), arXiv:1610.09072.
+
+    Examples
+    --------
+    >>> P = FastfoodBasis(1000, 5, seed=0, dtype=torch.float64, device=torch.device("cpu"))
+    >>> (P.T @ P.to_dense()).round(decimals=12).diagonal().tolist()
+    [1.0, 1.0, 1.0, 1.0, 1.0]
+    """
+
+    def __init__(
+        self, num_params: int, dim: int, seed: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        super().__init__((num_params, dim), dtype, device)
+        n = _block_order(num_params, dim)
+        if n > num_params:
+            raise ValueError(
+                f"dim is {dim}; a fastfood basis has blocks of {n} rows, more than the "
+                f"{num_params} parameters: take the kind dense"
+            )
+        self._whole, self._rows_left = divmod(num_params, n)
+        blocks = self._whole + (self._rows_left > 0)
+        generator = torch.Generator().manual_seed(seed)
+        bits = torch.randint(0, 8, (blocks, n), generator=generator, dtype=torch.uint8)
+        self._bits = bits.to(device)
+        self._shift = int(torch.randint(num_params, (), generator=generator))
+        self.orthonormality_bound = rounding(dtype)
+
+    def matmat(self, V: Float[Tensor, "n k"]) -> Float[Tensor, "m k"]:
+        """P Θ."""
+        D, n = self.shape[0], self._bits.shape[1]
+        padded = V.new_zeros(V.shape[1], n)
+        padded[:, : self.shape[1]] = V.T
+        x = self._balanced(padded)
+        out = V.new_empty(V.shape[1], D)
+        for some in self._stretches(V.shape[1]):
+            rows = slice(some.start * n, min(some.stop * n, D))
+            mixed = _mixed(x[:, None, :], self._bits[some])
+            out[:, rows] = mixed.reshape(V.shape[1], -1)[:, : rows.stop - rows.start]
+        return out.roll(self._shift, 1).T
+
+    def rmatmat(self, U: Float[Tensor, "m k"]) -> Float[Tensor, "n k"]:
+        """Pᵀ U."""
+        D, n, k = self.shape[0], self._bits.shape[1], U.shape[1]
+        sums = torch.zeros(k, n, dtype=wide(self.device, self.dtype), device=self.device)
+        U = U.roll(-self._shift, 0)
+        for some in self._stretches(k):
+            rows = slice(some.start * n, min(some.stop * n, D))
+            y = U.new_zeros(k, (some.stop - some.start) * n)
+            y[:, : rows.stop - rows.start] = U[rows].T
+            unmixed = _unmixed(y.view(k, -1, n), self._bits[some])
+            sums += unmixed.sum(1, dtype=sums.dtype)
+        return self._balanced(sums.to(self.dtype))[:, : self.shape[1]].T
+
+    def _balanced(self, x: Float[Tensor, "k N"]) -> Float[Tensor, "k N"]:
+        """(VᵀV)^{-1/2} x, which weighs what the last, incomplete block sees."""
+        m, r = self._whole, self._rows_left
+        if r:
+            seen = _mixed(x, self._bits[-1])
+            seen[:, r:] = 0
+            x = x + ((m / (m + 1)) ** 0.5 - 1) * _unmixed(seen, self._bits[-1])
+        return x / m**0.5
+
+    def _stretches(self, count: int) -> Iterator[slice]:
+        """Blocks, as many at a time as stay in the cache."""
+        blocks, n = self._bits.shape
+        step = max(1, _ENTRIES_AT_ONCE // (count * n))
+        return (slice(start, min(start + step, blocks)) for start in range(0, blocks, step))
+
+
+def _block_order(num_params: int, dim: int) -> int:
+    """The power of two from d on; at least 64, where there are as many weights."""
+    least = min(_SMALLEST_BLOCK, 2 ** (num_params.bit_length() - 1))
+    return int(max(2 ** (dim - 1).bit_length(), least))
+
+
+def _signs(bits: Tensor, place: int, dtype: torch.dtype) -> Tensor:
+    return (1 - 2 * ((bits >> place) & 1).to(torch.int8)).to(dtype)
+
+
+def _mixed(x: Float[Tensor, "... n"], bits: Tensor) -> Float[Tensor, "... n"]:
+    """H S H S H S x."""
+    for place in range(3):
+        x = walsh_hadamard(x * _signs(bits, place, x.dtype))
+    return x
+
+
+def _unmixed(y: Float[Tensor, "... n"], bits: Tensor) -> Float[Tensor, "... n"]:
+    """S H S H S H y, the inverse."""
+    for place in reversed(range(3)):
+        y = walsh_hadamard(y) * _signs(bits, place, y.dtype)
+    return y
