@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int8
 from torch import Tensor
 
 from landscope.hyperplanes.basis import Basis, rounding, wide
@@ -21,7 +21,7 @@ class FastfoodBasis(Basis):
     num_params, dim : int
         D and d; the order n of a block, the power of two from d on, must not exceed D.
     seed : int
-        Of the signs, three bits for each weight.
+        Of the signs, three for each weight.
     dtype, device
         Of P.
 
@@ -70,34 +70,34 @@ class FastfoodBasis(Basis):
         self._whole, self._rows_left = divmod(num_params, n)
         blocks = self._whole + (self._rows_left > 0)
         generator = torch.Generator().manual_seed(seed)
-        bits = torch.randint(0, 8, (blocks, n), generator=generator, dtype=torch.uint8)
-        self._bits = bits.to(device)
+        signs = torch.randint(0, 2, (blocks, 3, n), generator=generator, dtype=torch.int8)
+        self._signs = signs.mul_(2).sub_(1).to(device)
         self._shift = int(torch.randint(num_params, (), generator=generator))
         self.orthonormality_bound = rounding(dtype)
 
     def matmat(self, V: Float[Tensor, "n k"]) -> Float[Tensor, "m k"]:
         """P Θ."""
-        D, n = self.shape[0], self._bits.shape[1]
+        D, n = self.shape[0], self._signs.shape[2]
         padded = V.new_zeros(V.shape[1], n)
         padded[:, : self.shape[1]] = V.T
         x = self._balanced(padded)
         out = V.new_empty(V.shape[1], D)
         for some in self._stretches(V.shape[1]):
             rows = slice(some.start * n, min(some.stop * n, D))
-            mixed = _mixed(x[:, None, :], self._bits[some])
+            mixed = _mixed(x[:, None, :], self._signs[some])
             out[:, rows] = mixed.reshape(V.shape[1], -1)[:, : rows.stop - rows.start]
         return out.roll(self._shift, 1).T
 
     def rmatmat(self, U: Float[Tensor, "m k"]) -> Float[Tensor, "n k"]:
         """Pᵀ U."""
-        D, n, k = self.shape[0], self._bits.shape[1], U.shape[1]
+        D, n, k = self.shape[0], self._signs.shape[2], U.shape[1]
         sums = torch.zeros(k, n, dtype=wide(self.device, self.dtype), device=self.device)
         U = U.roll(-self._shift, 0)
         for some in self._stretches(k):
             rows = slice(some.start * n, min(some.stop * n, D))
             y = U.new_zeros(k, (some.stop - some.start) * n)
             y[:, : rows.stop - rows.start] = U[rows].T
-            unmixed = _unmixed(y.view(k, -1, n), self._bits[some])
+            unmixed = _unmixed(y.view(k, -1, n), self._signs[some])
             sums += unmixed.sum(1, dtype=sums.dtype)
         return self._balanced(sums.to(self.dtype))[:, : self.shape[1]].T
 
@@ -105,14 +105,14 @@ class FastfoodBasis(Basis):
         """(VᵀV)^{-1/2} x, which weighs what the last, incomplete block sees."""
         m, r = self._whole, self._rows_left
         if r:
-            seen = _mixed(x, self._bits[-1])
+            seen = _mixed(x, self._signs[-1])
             seen[:, r:] = 0
-            x = x + ((m / (m + 1)) ** 0.5 - 1) * _unmixed(seen, self._bits[-1])
+            x = x + ((m / (m + 1)) ** 0.5 - 1) * _unmixed(seen, self._signs[-1])
         return x / m**0.5
 
     def _stretches(self, count: int) -> Iterator[slice]:
         """Blocks, as many at a time as stay in the cache."""
-        blocks, n = self._bits.shape
+        blocks, _, n = self._signs.shape
         step = max(1, _ENTRIES_AT_ONCE // (count * n))
         return (slice(start, min(start + step, blocks)) for start in range(0, blocks, step))
 
@@ -123,19 +123,15 @@ def _block_order(num_params: int, dim: int) -> int:
     return int(max(2 ** (dim - 1).bit_length(), least))
 
 
-def _signs(bits: Tensor, place: int, dtype: torch.dtype) -> Tensor:
-    return (1 - 2 * ((bits >> place) & 1).to(torch.int8)).to(dtype)
-
-
-def _mixed(x: Float[Tensor, "... n"], bits: Tensor) -> Float[Tensor, "... n"]:
+def _mixed(x: Float[Tensor, "... n"], signs: Int8[Tensor, "... 3 n"]) -> Float[Tensor, "... n"]:
     """H S H S H S x."""
     for place in range(3):
-        x = walsh_hadamard(x * _signs(bits, place, x.dtype))
+        x = walsh_hadamard(x * signs[..., place, :])
     return x
 
 
-def _unmixed(y: Float[Tensor, "... n"], bits: Tensor) -> Float[Tensor, "... n"]:
+def _unmixed(y: Float[Tensor, "... n"], signs: Int8[Tensor, "... 3 n"]) -> Float[Tensor, "... n"]:
     """S H S H S H y, the inverse."""
     for place in reversed(range(3)):
-        y = walsh_hadamard(y) * _signs(bits, place, y.dtype)
+        y = walsh_hadamard(y) * signs[..., place, :]
     return y

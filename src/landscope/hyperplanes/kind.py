@@ -18,7 +18,7 @@ class BasisKind(StrEnum):
     ``sparse``    D                9 bytes·D     orthonormal     the cheapest product, whatever d
                                                                  is; each weight follows one
                                                                  coordinate of θ
-    ``fastfood``  D·log d          1 byte·D      orthonormal     training, and any large D·d: each
+    ``fastfood``  D·log d          3 bytes·D     orthonormal     training, and any large D·d: each
                                                                  weight follows all of θ
     ``given``     D·d              D·d numbers   as given:       directions of one's own: top
                                                  orthonormal     eigenvectors, centroids, a path
