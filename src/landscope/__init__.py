@@ -38,11 +38,12 @@ from landscope.operators import (
 )
 from landscope.problem import Problem
 from landscope.random_model import RandomModel
-from landscope.training import Recorder
+from landscope.training import AdamDescent, Recorder, goldilocks, intrinsic_dimension
 
 __version__ = version("landscope")
 
 __all__ = [
+    "AdamDescent",
     "AffineHyperplane",
     "BasisKind",
     "EmpiricalFisher",
@@ -64,10 +65,12 @@ __all__ = [
     "eigsh",
     "fit_random_model",
     "frobenius_norm",
+    "goldilocks",
     "gradient_overlap",
     "gram_eigenpairs",
     "gram_spectrum",
     "hessian_split",
+    "intrinsic_dimension",
     "logit_clustering",
     "low_rank_spectrum",
     "measure",

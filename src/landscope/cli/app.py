@@ -6,6 +6,8 @@ import typer
 
 from landscope.cli.demo import demo
 from landscope.cli.failures import OneSentenceErrors
+from landscope.cli.goldilocks import goldilocks
+from landscope.cli.intrinsic_dimension import intrinsic_dimension
 from landscope.cli.measure import measure
 from landscope.cli.model import model
 from landscope.cli.report import report
@@ -27,6 +29,8 @@ app.command()(measure)
 app.command()(train)
 app.command()(model)
 app.command()(reproduce)
+app.command()(goldilocks)
+app.command()(intrinsic_dimension)
 app.command()(report)
 app.command()(show)
 

@@ -16,8 +16,13 @@ Config = TypeVar("Config", bound=BaseModel)
 
 # Fields that every command describes in the same words.
 _SHARED: Mapping[str, Any] = {"device": Device, "data_root": DataRoot, "seed": Seed}
-# Beside --steps, the steps of training, --num-steps would mislead; --method could be anything's.
-_NAMES = {"num_steps": "--lanczos-steps", "method": "--products"}
+# Beside --steps, the steps of training, --num-steps would mislead; the others could be anything's.
+_NAMES = {
+    "num_steps": "--lanczos-steps",
+    "method": "--products",
+    "dim": "--hyperplane-dim",
+    "kind": "--hyperplane-kind",
+}
 
 
 def mirrors(config: type[BaseModel], *, optional: bool = False) -> Callable[[Command], Command]:

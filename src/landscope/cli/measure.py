@@ -2,12 +2,10 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from landscope.cli.config_options import mirrors
-from landscope.cli.options import DataRoot, Out, Seed
+from landscope.cli.options import DataRoot, Out, Seed, TargetDevice, TargetName
 from landscope.cli.progress import working
 from landscope.cli.results import print_snapshot, write_report_of
 from landscope.experiments import measure_point, resolve_target
@@ -16,20 +14,10 @@ from landscope.training import MeasureConfig
 
 @mirrors(MeasureConfig, optional=True)
 def measure(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="TARGET",
-            help="A YAML or JSON file (network, data, weights, loss, measure), or "
-            "package.module:function that returns a landscope.Problem.",
-        ),
-    ],
+    target: TargetName,
     out: Out = Path("runs/measure"),
     seed: Seed = 0,
-    device: Annotated[
-        str | None,
-        typer.Option("--device", help="Where to compute; where the target is, if absent."),
-    ] = None,
+    device: TargetDevice = None,
     data_root: DataRoot = None,
     **choices: Any,
 ) -> None:

@@ -20,6 +20,18 @@ DataRoot = Annotated[
         "Without it: $LANDSCOPE_DATA, then ~/.cache/landscope, then a download.",
     ),
 ]
+TargetName = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET",
+        help="A YAML or JSON file (network, data, weights, loss, measure), or "
+        "package.module:function that returns a landscope.Problem.",
+    ),
+]
+TargetDevice = Annotated[
+    str | None,
+    typer.Option("--device", help="Where to compute; where the target is, if absent."),
+]
 RunFolder = Annotated[
     Path, typer.Argument(metavar="RUN", help="A run folder, as train, measure and demo write it.")
 ]

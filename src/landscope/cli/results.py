@@ -9,10 +9,12 @@ from rich.text import Text
 from landscope.cli.progress import working
 from landscope.cli.tables import (
     claims_table,
+    intrinsic_dimension_table,
     model_table,
     properties_table,
     snapshot_table,
     trajectory_tables,
+    zone_table,
 )
 from landscope.experiments import four_properties
 from landscope.runs import Run
@@ -52,7 +54,10 @@ def write_overview_of(runs: Mapping[str, Path], out: Path) -> None:
 def print_run(run: Run) -> None:
     """Print the claims or the numbers of the random model, or else each measured step."""
     summary = run.summary() or {}
-    if "claims" in summary:
+    experiment = run.config.get("experiment")
+    if experiment in _OF_OWN_PROBLEMS:
+        _OF_OWN_PROBLEMS[experiment](run)
+    elif "claims" in summary:
         print_claims(run)
     elif "numbers" in summary:
         print_model(run)
@@ -83,3 +88,16 @@ def print_claims(run: Run) -> None:
 def print_model(run: Run) -> None:
     """Print what was drawn beside what was predicted."""
     Console().print(model_table((run.summary() or {})["numbers"], run.config.get("swept")))
+
+
+def print_zone(run: Run) -> None:
+    """Print what was seen in hyperplanes at each radius."""
+    Console().print(zone_table(run.snapshot(0)))
+
+
+def print_intrinsic_dimension(run: Run) -> None:
+    """Print what was reached in each dimension, and where the threshold is crossed."""
+    Console().print(intrinsic_dimension_table(run.snapshot(0)))
+
+
+_OF_OWN_PROBLEMS = {"zone": print_zone, "intrinsic_dimension": print_intrinsic_dimension}

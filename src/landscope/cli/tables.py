@@ -142,6 +142,52 @@ def model_table(numbers: Sequence[Mapping[str, Any]], swept: str | None = None) 
     return table
 
 
+def zone_table(zone: xr.Dataset) -> Table:
+    """Return one row for each radius: what hyperplanes see of H, means over them ± their errors."""
+    one = zone.isel(nonlinearity=0)
+    more = [name for name in ("sigma_z", "entropy", "accuracy") if name in one]
+    dim = zone.attrs["dim"]
+    table = Table(
+        "radius",
+        "Tr H/‖H‖",
+        "positive share",
+        *more,
+        title=f"H in random hyperplanes of {dim} dimensions",
+        title_justify="left",
+    )
+    for radius in one["radius"].values:
+        at = one.sel(radius=radius)
+        table.add_row(
+            f"{radius:.3g}",
+            *(_over_seeds(at[name]) for name in ("trace_over_norm", "positive_share")),
+            *(f"{float(at[name]):.3g}" for name in more),
+        )
+    return table
+
+
+def intrinsic_dimension_table(found: xr.Dataset) -> Table:
+    """Return one row for each dimension: the accuracy reached, a mean over seeds ± its error."""
+    one = found.isel(data=0, network=0)
+    at, low, high = (float(one[f"dimension{end}"]) for end in ("", "_low", "_high"))
+    reached = f"{at:.0f}, between {low:.0f} and {high:.0f}" if np.isfinite(at) else "not reached"
+    table = Table(
+        "d",
+        "accuracy",
+        title=f"Intrinsic dimension, {found.attrs['threshold']:.0%} of full training: {reached}",
+        title_justify="left",
+    )
+    for dim in one["dim"].values:
+        table.add_row(f"{dim:,}", _over_seeds(one["accuracy"].sel(dim=dim)))
+    table.add_row(f"all {int(one['num_params']):,}", _over_seeds(one["full_accuracy"]))
+    return table
+
+
+def _over_seeds(values: xr.DataArray) -> str:
+    count = values.sizes["seed"]
+    stderr = float(values.std("seed", ddof=1)) / count**0.5 if count > 1 else 0.0
+    return with_error(float(values.mean()), stderr)
+
+
 def _printed(value: float | None, stderr: float | None) -> str:
     """A number of a JSON file, where NaN is null."""
     return with_error(np.nan if value is None else value, 0.0 if stderr is None else stderr)

@@ -3,6 +3,7 @@
 from landscope.experiments.demo import demo
 from landscope.experiments.networks.grid import Grid
 from landscope.experiments.networks.scale import SCALES
+from landscope.experiments.own_hyperplanes import intrinsic_dimension_of, zone_of
 from landscope.experiments.point import measure_point
 from landscope.experiments.properties import FourProperties, four_properties
 from landscope.experiments.random_model.sampling import sample_model
@@ -20,8 +21,10 @@ __all__ = [
     "Reproduction",
     "demo",
     "four_properties",
+    "intrinsic_dimension_of",
     "measure_point",
     "reproduce",
     "resolve_target",
     "sample_model",
+    "zone_of",
 ]

@@ -6,7 +6,9 @@ from landscope.experiments.demo import demo
 from landscope.experiments.networks import (
     clustering,
     clusters,
+    goldilocks,
     growth,
+    hyperplane,
     logit_curvature,
     properties,
     simplex,
@@ -59,6 +61,8 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     "properties": Reproduction(properties.compute, properties.claims, "networks"),
     "logit_curvature": Reproduction(logit_curvature.compute, logit_curvature.claims, "networks"),
     "weight_scale": Reproduction(weight_scale.compute, weight_scale.claims, "networks"),
+    "hyperplane": Reproduction(hyperplane.compute, hyperplane.claims, "networks"),
+    "goldilocks": Reproduction(goldilocks.compute, goldilocks.claims, "networks"),
     "phase": Reproduction(
         phase.compute,
         phase.claims,

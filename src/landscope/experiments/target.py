@@ -80,11 +80,14 @@ class Target:
         What makes this target this target, as JSON can hold it.
     measure : MeasureConfig
         How to measure it.
+    test : Problem, optional
+        The same on test data, where a file names a data set and trains on it.
     """
 
     problem: Problem
     description: dict[str, Any]
     measure: MeasureConfig
+    test: Problem | None = None
 
 
 def resolve_target(
@@ -152,11 +155,15 @@ def _from_file(
     ).eval()
     if config.weights is not None:
         _load_weights(model, path.parent / config.weights)
-    examples = data.train if config.data.split == "train" else data.test
+    on_train, on_test = (
+        Problem(model, examples, config.loss, device=device) for examples in (data.train, data.test)
+    )
+    trains = config.data.split == "train"
     return Target(
-        Problem(model, examples, config.loss, device=device),
+        on_train if trains else on_test,
         {"file": config.model_dump(mode="json")},
         config.measure,
+        on_test if trains else None,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import xarray as xr
 
 from landscope.figures.gallery import write_pictures
+from landscope.figures.networks import OF_OWN_PROBLEMS
 from landscope.figures.networks import PICTURES as OF_NETWORKS
 from landscope.figures.random_model import PICTURES as OF_THE_MODEL
 from landscope.figures.summary import plus_minus
@@ -28,9 +29,13 @@ HEADINGS = {
     "properties": "The four properties: the landscape along training",
     "logit_curvature": "Logit curvature: how weak it is, and how the width changes that",
     "weight_scale": "Weight scale: the landscape along the radius, beside training",
+    "hyperplane": "Random hyperplanes: the accuracy that training in them reaches",
+    "goldilocks": "The Goldilocks zone: curvature in hyperplanes against the weight radius",
+    "zone": "The Goldilocks zone of one problem",
+    "intrinsic_dimension": "The intrinsic dimension of one problem",
     "phase": "Phases: how many outliers leave the bulk",
 }
-PICTURES = {**OF_NETWORKS, **OF_THE_MODEL}
+PICTURES = {**OF_NETWORKS, **OF_THE_MODEL, **OF_OWN_PROBLEMS}
 _PAPER = (
     "Fort & Ganguli, Emergent properties of the local geometry of neural loss landscapes (2019, "
     "arXiv:1910.05929), called the paper below"
@@ -40,6 +45,9 @@ _LEAD_OF_THE_MODEL = (
     "this project's own: the paper has none."
 )
 _LEAD_OF_NETWORKS = f"Measured on networks that were trained for it, and held against {_PAPER}."
+_LEAD_OF_OWN_PROBLEMS = (
+    f"Measured on one problem, for a property of networks that is from {_PAPER}."
+)
 
 
 def heading(experiment: str) -> str:
@@ -95,13 +103,19 @@ def write_experiment_report(
         path,
         "experiment.html.jinja",
         title=heading(experiment),
-        lead=_LEAD_OF_NETWORKS if experiment in OF_NETWORKS else _LEAD_OF_THE_MODEL,
+        lead=_lead(experiment),
         facts={},
         settings=dict(leaves(config or {})),
         claims=claims,
         numbers=[_row(row) for row in numbers if "value" not in row],
         chapters=[("", "", sections(drawn, pictures))],
     )
+
+
+def _lead(experiment: str) -> str:
+    if experiment in OF_OWN_PROBLEMS:
+        return _LEAD_OF_OWN_PROBLEMS
+    return _LEAD_OF_NETWORKS if experiment in OF_NETWORKS else _LEAD_OF_THE_MODEL
 
 
 def _row(row: Mapping[str, Any]) -> tuple[str, str, str]:

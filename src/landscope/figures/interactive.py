@@ -165,7 +165,7 @@ def _lay_out(figure: go.Figure, panel: Panel, row: int, column: int) -> None:
     if panel.xticks:
         horizontal |= {"tickvals": list(panel.xticks[0]), "ticktext": list(panel.xticks[1])}
     if panel.xlim:
-        horizontal |= {"range": list(panel.xlim)}
+        horizontal |= {"range": list(np.log10(panel.xlim) if panel.log_x else panel.xlim)}
     if panel.log_x:
         horizontal |= _DECADES
     if panel.log_y:

@@ -207,7 +207,7 @@ def _resolved(kind: BasisKind | str | None, vectors: Tensor | None) -> BasisKind
     resolved = BasisKind(kind)
     if (resolved is BasisKind.GIVEN) != (vectors is not None):
         raise ValueError(
-            f"kind is {str(resolved)!r} and vectors are {'absent' if vectors is None else 'given'}; "
+            f"kind is {resolved.value!r}, vectors are {'absent' if vectors is None else 'there'}; "
             "vectors go with the kind 'given', and with no other"
         )
     return resolved

@@ -43,7 +43,7 @@ def given_basis(
     >>> given_basis(torch.tensor([[2.0, 1.0], [0.0, 1.0], [0.0, 0.0]]), orthonormalise=True)
     DenseBasis(3 × 2)
     """
-    if not isinstance(vectors, Tensor) or vectors.ndim != 2 or not 1 <= vectors.shape[1]:
+    if not isinstance(vectors, Tensor) or vectors.ndim != 2 or not vectors.shape[1] >= 1:
         came = tuple(vectors.shape) if isinstance(vectors, Tensor) else type(vectors).__name__
         raise ValueError(f"vectors is {came}; it must be a tensor of shape (D, d), columns of P")
     if vectors.shape[1] > vectors.shape[0]:

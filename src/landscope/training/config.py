@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from landscope.hyperplanes import BasisKind
 from landscope.products import ProductMethod
 from landscope.training.learning_rate import Decay
 from landscope.zoo import DATASETS, NETWORKS, NONLINEARITIES, NORMALIZATIONS
@@ -63,6 +64,29 @@ class MeasureConfig(BaseModel):
     )
 
 
+def _is_drawn(kind: BasisKind) -> BasisKind:
+    if kind is BasisKind.GIVEN:
+        raise ValueError(
+            "'given' is no random basis; accepted are dense, gaussian, sparse, fastfood"
+        )
+    return kind
+
+
+class HyperplaneConfig(BaseModel):
+    """The hyperplane that training keeps to: a random one through the initial weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dim: PositiveInt | None = Field(
+        default=None,
+        description="Train in a random affine hyperplane of so many dimensions; all weights if "
+        "absent.",
+    )
+    kind: Annotated[BasisKind, AfterValidator(_is_drawn)] = Field(
+        default=BasisKind.FASTFOOD, description="How the hyperplane's basis is drawn and applied."
+    )
+
+
 class TrainConfig(BaseModel):
     """What to train, how, and when to measure.
 
@@ -98,6 +122,12 @@ class TrainConfig(BaseModel):
     )
     width: PositiveFloat = Field(
         default=1.0, description="Multiplies the widths of the network's layers."
+    )
+    radius: PositiveFloat = Field(
+        default=1.0, description="Multiplies the initial weights and biases."
+    )
+    hyperplane: HyperplaneConfig = Field(
+        default=HyperplaneConfig(), description="The hyperplane that training keeps to."
     )
 
     train_examples: PositiveInt | None = Field(

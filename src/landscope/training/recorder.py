@@ -14,6 +14,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from landscope import geometry
+from landscope.hyperplanes import HyperplaneModel
 from landscope.problem import Problem
 from landscope.problem.data import fingerprints
 from landscope.products import ProductMethod
@@ -120,7 +121,7 @@ class Recorder:
         Parameters
         ----------
         model
-            The network being trained, or a point (D,) of weight space.
+            The network being trained, the model of a hyperplane, or a point (D,) of weight space.
         step
             Updates made so far.
         scalars
@@ -141,6 +142,8 @@ class Recorder:
         self._measured.add(step)
 
     def _snapshot(self, model: nn.Module | Tensor) -> xr.Dataset:
+        if isinstance(model, HyperplaneModel):
+            model = model.merged()
         if isinstance(model, nn.Module) and has_empty_statistics(model):
             batches = (batch.data for batch in self.problem.batches)
             model = calibrated(model, batches, self.problem.forward)

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from landscope import geometry
+from landscope.hyperplanes import AffineHyperplane
 from landscope.problem import Problem
 from landscope.runs import Run
 from landscope.training.batch_norm import calibrated
@@ -66,6 +68,10 @@ def train(
     problem = measured_problem(config)
     batches = (batch.data for batch in problem.batches)
     model = calibrated(initial_network(config, data), batches)
+    if config.hyperplane.dim is not None:
+        kind, seed = config.hyperplane.kind, config.seed
+        here = problem.at(model)
+        model = AffineHyperplane(here, config.hyperplane.dim, kind, seed).model()
     run = Run.create(out, config.identity())
     return _follow(Descent(model, data, config), problem, run, progress, measure)
 
@@ -91,7 +97,7 @@ def _data(
 
 def initial_network(config: TrainConfig, data: ClassificationData) -> nn.Module:
     """Give the network that a run on `data` starts from, in training mode."""
-    return make_network(
+    network = make_network(
         config.network,
         data.input_shape,
         data.num_classes,
@@ -99,7 +105,11 @@ def initial_network(config: TrainConfig, data: ClassificationData) -> nn.Module:
         normalization=config.normalization,
         width=config.width,
         seed=config.seed,
-    ).to(config.device)
+    )
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(config.radius)
+    return network.to(config.device)
 
 
 def _follow(

@@ -5,9 +5,12 @@ from functools import partial
 import xarray as xr
 
 from landscope import geometry
-from landscope.linalg import eigsh
+from landscope.geometry.point_operators import PointOperators
+from landscope.hyperplanes import BasisKind, expected_trace
+from landscope.linalg import eigsh, frobenius_norm, trace
 from landscope.operators import GaussNewton, Hessian
 from landscope.problem import Problem
+from landscope.training.goldilocks import draw_bases, shell_curvature
 
 MEMORY = 2 * 2**30
 """Bytes for products and sums. Fixed: what is free would change how a sum is cut, and rounding."""
@@ -68,3 +71,30 @@ def sharpness(problem: Problem, seed: int = 0) -> xr.Dataset:
     measured = _measure(problem, parts=("probabilities",), seed=seed)
     values = {name: ((), float(value), units) for name, value in largest.items()}
     return measured.drop_vars(["probabilities", "targets"]).assign(values)
+
+
+HYPERPLANE_DIM = 50
+"""d of the hyperplanes that curvature is seen in."""
+
+NUM_HYPERPLANES = 3
+
+
+def zone(problem: Problem, seed: int = 0) -> xr.Dataset:
+    """Curvature in random hyperplanes, the trace that it should have, and clustering."""
+    bases = draw_bases(problem, HYPERPLANE_DIM, BasisKind.DENSE, NUM_HYPERPLANES, seed)
+    point = PointOperators(problem, memory_limit=MEMORY)
+    seen, H = shell_curvature(point, bases, seed=seed), point["hessian"]
+    total, norm = trace(H, 20, seed=seed), frobenius_norm(H, 20, seed=seed + 1)
+    expected = expected_trace(total, norm, problem.num_params, HYPERPLANE_DIM)
+    clustered = geometry.logit_clustering(problem)
+    return seen.assign(
+        expected_trace=expected.value,
+        expected_trace_stderr=expected.stderr,
+        sigma_c=clustered.sigma_c,
+        sigma_e=clustered.sigma_e,
+    )
+
+
+def loss(problem: Problem, seed: int = 0) -> xr.Dataset:
+    """The loss alone, where training itself is what is watched."""
+    return xr.Dataset({"loss": float(problem.loss())})

@@ -25,6 +25,13 @@ DATA_TITLES = {
     "cifar100": "CIFAR-100",
     "gaussian_mixture": "Gaussian mixture",
 }
+_OF_HYPERPLANES = (
+    ("mnist", FULLY_CONNECTED),
+    ("fashion_mnist", FULLY_CONNECTED),
+    ("fashion_mnist", SMALL_CNN),
+    ("digits", FULLY_CONNECTED),
+    ("digits", SMALL_CNN),
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,14 @@ class Scale:
         Multiples of the networks' widths.
     num_radii : int
         Weight radii.
+    dims : tuple of int
+        Dimensions of hyperplanes that are trained in.
+    hyperplane_networks : tuple of pairs
+        Data set and network of each.
+    hyperplane_steps : int
+        Updates of training in a hyperplane.
+    hyperplane_seeds : int
+        Networks and hyperplanes trained alike.
     test_examples : int, optional
         That accuracy is taken on; all if absent.
     """
@@ -85,11 +100,19 @@ class Scale:
     transient_steps: int
     widths: tuple[float, ...]
     num_radii: int
+    dims: tuple[int, ...]
+    hyperplane_networks: tuple[tuple[str, str], ...]
+    hyperplane_steps: int
+    hyperplane_seeds: int
     test_examples: int | None = None
 
     def seeds(self, first: int) -> range:
         """Seeds of networks trained alike."""
         return range(first, first + self.num_seeds)
+
+    def hyperplane_seeds_from(self, first: int) -> range:
+        """Seeds of hyperplanes trained alike."""
+        return range(first, first + self.hyperplane_seeds)
 
     def of_files(self, data_root: Path | None) -> "Scale":
         """Take all of CIFAR-10, which can be downloaded, where the file of its subset is absent."""
@@ -147,6 +170,10 @@ SCALES = {
         transient_steps=40,
         widths=(0.5, 1),
         num_radii=3,
+        dims=(8, 64),
+        hyperplane_networks=(("digits", FULLY_CONNECTED),),
+        hyperplane_steps=20,
+        hyperplane_seeds=2,
         test_examples=100,
     ),
     "quick": Scale(
@@ -166,6 +193,10 @@ SCALES = {
         transient_steps=1000,
         widths=(1, 2, 4, 8),
         num_radii=7,
+        dims=(12, 25, 50, 100, 200, 400, 800, 1600),
+        hyperplane_networks=_OF_HYPERPLANES,
+        hyperplane_steps=600,
+        hyperplane_seeds=3,
         test_examples=500,
     ),
     "full": Scale(
@@ -185,6 +216,10 @@ SCALES = {
         transient_steps=20_000,
         widths=(1, 2, 4, 8),
         num_radii=13,
+        dims=(12, 25, 50, 100, 200, 400, 800, 1600, 3200, 6400),
+        hyperplane_networks=(*_OF_HYPERPLANES, ("mnist", SMALL_CNN)),
+        hyperplane_steps=20_000,
+        hyperplane_seeds=5,
     ),
 }
 """`smoke` in minutes, `quick` in an hour and a half, `full` for a GPU or a night."""

@@ -8,8 +8,10 @@ from landscope.figures.networks import (
     clustering_grid,
     clusters,
     curvature_transient,
+    goldilocks,
     gradient_confinement,
     growth_with_training,
+    hyperplane_accuracy,
     logit_curvature,
     outlier_count,
     outlier_origin,
@@ -25,4 +27,13 @@ PICTURES: Mapping[str, Sequence[Picture]] = {
     "properties": (outlier_count, outlier_origin, gradient_confinement, curvature_transient),
     "logit_curvature": (logit_curvature,),
     "weight_scale": (weight_scale,),
+    "hyperplane": (hyperplane_accuracy,),
+    "goldilocks": (goldilocks,),
 }
+"""Of networks that an experiment trains."""
+
+OF_OWN_PROBLEMS: Mapping[str, Sequence[Picture]] = {
+    "zone": (goldilocks,),
+    "intrinsic_dimension": (hyperplane_accuracy,),
+}
+"""Of a problem of one's own, in hyperplanes."""

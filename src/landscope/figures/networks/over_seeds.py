@@ -118,9 +118,27 @@ def limits_around(*values: np.ndarray) -> tuple[float, float] | None:
     return float(positive.min()) / 2, float(positive.max()) * 2
 
 
+def limits_of(curves: list[Curve], log: bool, levels: list[float]) -> tuple[float, float] | None:
+    """Limits of an axis that several curves share, with room for error bars and levels."""
+    if log:
+        return limits_around(*(curve.y for curve in curves))
+    margins = [0.0 if curve.error is None else np.nan_to_num(curve.error) for curve in curves]
+    reached = [
+        curve.y + sign * margin
+        for curve, margin in zip(curves, margins, strict=True)
+        for sign in (-1, 1)
+    ]
+    values = np.concatenate([*reached, levels])
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return None
+    room = 0.08 * (values.max() - values.min()) + 1e-9
+    return float(values.min() - room), float(values.max() + room)
+
+
 def said_of_seeds(measured: xr.Dataset) -> str:
     """Say what error bars are, for a caption."""
-    count = measured.sizes["seed"]
+    count, of = measured.sizes["seed"], measured.attrs.get("repeated", "networks of each kind")
     if count == 1:
-        return "One network of each kind."
-    return f"Means over {count} networks of each kind; error bars: ± {BAND:g} standard errors."
+        return "One network of each kind." if "repeated" not in measured.attrs else ""
+    return f"Means over {count} {of}; error bars: ± {BAND:g} standard errors."

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 from matplotlib.figure import Figure
@@ -11,12 +10,12 @@ from landscope.figures import interactive as plotly_panels
 from landscope.figures import static
 from landscope.figures.networks.over_seeds import (
     above_zero,
-    limits_around,
+    limits_of,
     over_seeds,
     said_of_seeds,
     steps_said,
 )
-from landscope.figures.panel import Curve, Level, Panel
+from landscope.figures.panel import Level, Panel
 from landscope.figures.stages import training_axis
 from landscope.figures.style import (
     BLACK,
@@ -155,7 +154,7 @@ def _row(
     if log:
         ways = {title: [above_zero(curve) for curve in curves] for title, curves in ways.items()}
     outliers = [Level(measured.attrs["num_classes"] - 1, "")] if ylabel == "outliers" else []
-    limits = _limits(
+    limits = limits_of(
         [curve for curves in ways.values() for curve in curves],
         log,
         [level.value for level in outliers],
@@ -176,24 +175,6 @@ def _row(
         )
         for title, curves in ways.items()
     ]
-
-
-def _limits(curves: list[Curve], log: bool, levels: list[float]) -> tuple[float, float] | None:
-    """The same for all three ways, with room for error bars and levels."""
-    if log:
-        return limits_around(*(curve.y for curve in curves))
-    margins = [0.0 if curve.error is None else np.nan_to_num(curve.error) for curve in curves]
-    reached = [
-        curve.y + sign * margin
-        for curve, margin in zip(curves, margins, strict=True)
-        for sign in (-1, 1)
-    ]
-    values = np.concatenate([*reached, levels])
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return None
-    room = 0.08 * (values.max() - values.min()) + 1e-9
-    return float(values.min() - room), float(values.max() + room)
 
 
 def _caption(measured: xr.Dataset) -> str:
