@@ -14,14 +14,16 @@ from landscope.experiments import SCALES, Networks, Reproduction, reproduce
 from landscope.experiments.networks import (
     clustering,
     clusters,
+    goldilocks,
     growth,
+    hyperplane,
     logit_curvature,
     measurements,
     properties,
     simplex,
     weight_scale,
 )
-from landscope.experiments.networks.cell import STAGES
+from landscope.experiments.networks.cell import STAGES, Cell
 from landscope.experiments.networks.grid import Grid
 from landscope.experiments.networks.scale import (
     FULLY_CONNECTED,
@@ -38,6 +40,8 @@ from landscope.figures.networks import (
     outlier_origin,
 )
 from landscope.figures.networks import clusters as clusters_picture
+from landscope.hyperplanes import BasisKind, draw_basis
+from landscope.operators import Hessian
 from landscope.problem import Problem
 from landscope.training.trainer import measured_problem
 from landscope.zoo import load_dataset, make_network
@@ -59,6 +63,10 @@ TINY = Scale(
     transient_steps=4,
     widths=(0.5, 1),
     num_radii=2,
+    dims=(4, 16),
+    hyperplane_networks=(("digits", FULLY_CONNECTED), ("digits", SMALL_CNN)),
+    hyperplane_steps=4,
+    hyperplane_seeds=2,
     test_examples=20,
 )
 MADE = {
@@ -69,6 +77,8 @@ MADE = {
     "properties": properties,
     "logit_curvature": logit_curvature,
     "weight_scale": weight_scale,
+    "hyperplane": hyperplane,
+    "goldilocks": goldilocks,
 }
 
 
@@ -128,6 +138,10 @@ def computed(grid):
                 few = {name: NETWORK_TITLES[name] for name in (FULLY_CONNECTED, SMALL_CNN)}
                 patch.setattr(clustering, "NETWORK_TITLES", few)
                 patch.setattr(logit_curvature, "NETWORKS", (SMALL_CNN,))
+                patch.setattr(goldilocks, "NONLINEARITIES", ("tanh",))
+                patch.setattr(goldilocks, "TRAIN_DIM", 8)
+                patch.setattr(measurements, "HYPERPLANE_DIM", 4)
+                patch.setattr(measurements, "NUM_HYPERPLANES", 2)
                 for slow, parts in HUNDREDS_OF_PRODUCTS.items():
                     quick = partial(measured_without_lanczos, parts=parts)
                     patch.setattr(
@@ -320,3 +334,45 @@ def test_parts_of_g_have_the_spectrum_of_lanczos(computed):
     # v_jᵀG_part v_j summed over parts is λ_j: the traces of the parts sum to that of G.
     total = float(dataset["part_trace"].sum())
     assert total >= float(dataset["gauss_newton_eigenvalues"].sum()) * (1 - 1e-3)
+
+
+def test_the_accuracy_in_a_hyperplane_is_that_of_its_own_training(computed, grid):
+    dataset = computed["hyperplane"]
+    assert dataset["num_params"].sel(network="FullyConnected").item() == 55_210
+    config = hyperplane._training(TINY, ("digits", SMALL_CNN), 1, 16, 1, BasisKind.FASTFOOD)
+    size = int(dataset["num_params"].sel(network="SmallCNN"))
+    config = config.model_copy(update={"learning_rate": 0.01 * (size / 16) ** 0.5})
+    (trained,) = grid.trained([Cell(config, measurements.loss)])
+    found = dataset["accuracy"].sel(network="SmallCNN", dim=16, seed=1).item()
+    assert found == trained.run.snapshot(4)["test_accuracy"]
+
+
+def test_the_zone_is_that_of_hyperplanes_at_each_radius(computed):
+    dataset = computed["goldilocks"].sel(nonlinearity="tanh", seed=1)
+    assert np.log(dataset["radius"].values) == pytest.approx(np.log([0.03, 0.9486833, 30]))
+    config = TINY.training("digits", nonlinearity="tanh", measure_examples=12, seed=1)
+    problem = measured_problem(config)
+    at = problem.at(30 * problem.parameters_vector())
+    bases = [draw_basis(BasisKind.DENSE, problem.num_params, 4, seed) for seed in (1, 2)]
+    seen = [P.T @ (Hessian(at) @ P.to_dense()) for P in bases]
+    ratios = [float(matrix.trace() / matrix.norm()) for matrix in seen]
+    found = dataset["trace_over_norm"].sel(radius=30, method="nearest")
+    assert float(found) == pytest.approx(np.mean(ratios), rel=1e-3)
+    C = dataset.attrs["num_classes"]
+    assert float(dataset["entropy"][0]) == pytest.approx(np.log(C), rel=1e-3)
+
+
+def test_a_zone_is_found_where_there_is_one_and_not_where_there_is_none():
+    radius = np.geomspace(0.03, 30, 7)
+    peaked = np.exp(-(np.log(radius) ** 2))
+    flat = np.ones(7)
+    for course, expected in ((peaked, "holds"), (flat, "does not hold")):
+        values = ("radius", "seed"), np.stack([course, 1.01 * course], axis=1)
+        one = xr.Dataset({"ratio": values}, {"radius": radius, "nonlinearity": "relu"})
+        claim = goldilocks._zone(one, "ratio", "the ratio")
+        assert claim.verdict == expected
+    rising_again = peaked.copy()
+    rising_again[0] = 2.0
+    values = ("radius", "seed"), np.stack([rising_again, rising_again], axis=1)
+    one = xr.Dataset({"ratio": values}, {"radius": radius, "nonlinearity": "relu"})
+    assert goldilocks._zone(one, "ratio", "the ratio").verdict == "holds in part"

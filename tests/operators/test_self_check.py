@@ -120,3 +120,13 @@ def test_the_check_holds_at_the_origin_of_weight_space(operator):
         nn.init.zeros_(parameter)
     expected = getattr(dense_reference(model, *data), MATRICES[operator]) @ shift
     assert float((product - expected).norm()) < 1e-10
+
+
+@pytest.mark.parametrize(("scale", "tolerance"), [(1.0, 1e-3), (1e5, 8 * 2.0**-23 * 2e5)])
+def test_logits_that_float32_rounds_coarsely_are_held_to_their_rounding(scale, tolerance):
+    model = nn.Linear(2, 3, bias=False)
+    with torch.no_grad():
+        model.weight.copy_(scale * torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]))
+    H = ls.Hessian(ls.Problem(model, (torch.eye(2), torch.tensor([0, 1]))))
+    assert H._sum._tolerance == pytest.approx(tolerance)
+    assert (H @ torch.ones(6)).isfinite().all()

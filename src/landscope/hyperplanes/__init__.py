@@ -6,7 +6,7 @@ from landscope.hyperplanes.curvature import HyperplaneCurvature
 from landscope.hyperplanes.draw import draw_basis
 from landscope.hyperplanes.expected_trace import expected_trace
 from landscope.hyperplanes.given import given_basis
-from landscope.hyperplanes.kind import BasisKind
+from landscope.hyperplanes.kind import BasisKind, random_kind
 from landscope.hyperplanes.model import HyperplaneModel
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "draw_basis",
     "expected_trace",
     "given_basis",
+    "random_kind",
 ]

@@ -56,7 +56,7 @@ def draw_basis(
     >>> draw_basis(BasisKind.SPARSE, 1000, 10, seed=0)
     SparseBasis(1,000 × 10)
     """
-    device = torch.device(device)
+    device = torch.empty(0, device=device).device  # "cuda" says which
     if isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= num_params:
         raise ValueError(f"dim is {dim!r}; it must be an integer from 1 to D = {num_params:,}")
     needed = _COPIES * num_params * dim * dtype.itemsize

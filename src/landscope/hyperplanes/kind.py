@@ -35,3 +35,22 @@ class BasisKind(StrEnum):
     SPARSE = "sparse"
     FASTFOOD = "fastfood"
     GIVEN = "given"
+
+
+def random_kind(kind: str) -> BasisKind:
+    """The kind of this name, which must be one that is drawn.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, and for ``given``.
+
+    Examples
+    --------
+    >>> str(random_kind("sparse"))
+    'sparse'
+    """
+    drawn = [one for one in BasisKind if one is not BasisKind.GIVEN]
+    if kind not in drawn:
+        raise ValueError(f"kind is {str(kind)!r}; it must be one of {', '.join(drawn)}")
+    return BasisKind(kind)

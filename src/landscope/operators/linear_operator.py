@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscope.problem.checks import check_surroundings
+from landscope.problem.precision import full_float32
 
 
 class LinearOperator(ABC):
@@ -77,11 +78,10 @@ class LinearOperator(ABC):
         if v.device != self.device:
             raise ValueError(f"v is on {v.device}; it must be on the operator's {self.device}")
         v = v.detach()
-        if v.ndim == 1:
-            return self.matvec(v)
-        if v.shape[1] == 0:
+        if v.ndim == 2 and v.shape[1] == 0:
             return v.new_empty(self.shape[0], 0)
-        return self.matmat(v)
+        with full_float32():
+            return self.matvec(v) if v.ndim == 1 else self.matmat(v)
 
     def __sub__(self, other: "LinearOperator") -> "LinearOperator":
         """The difference of two operators of the same shape.
@@ -102,6 +102,7 @@ class LinearOperator(ABC):
         """The transpose."""
         return self if self.symmetric else Transpose(self)
 
+    @full_float32()
     def to_dense(self) -> Float[Tensor, "m n"]:
         """The matrix itself, by one product per column."""
         dense = torch.empty(self.shape, dtype=self.dtype, device=self.device)

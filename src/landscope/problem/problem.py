@@ -24,6 +24,7 @@ from landscope.problem.network import (
     floating_to,
 )
 from landscope.problem.parameters import Layout, Selection, select_parameters
+from landscope.problem.precision import full_float32
 from landscope.problem.terms import flatten_logits
 
 
@@ -139,7 +140,8 @@ class Problem:
         if not parameters:
             raise ValueError("model has no parameters; there is no weight space to measure in")
         home = checks.check_one_device(parameters | buffers, "model")
-        self.device = torch.device(device) if device is not None else home
+        # "cuda" is the present one: its vectors say which.
+        self.device = home if device is None else torch.empty(0, device=device).device
         selected = select_parameters(parameters, selection)
         self.dtype = _working_dtype(dtype, list(parameters.values()))
         if hasattr(self.loss_terms, "to"):
@@ -254,6 +256,7 @@ class Problem:
         checks.check_finite_state(self._layout.unflatten(moved._vector), moved._fixed)
         return moved
 
+    @full_float32()
     @torch.no_grad()
     def loss(self) -> Float[Tensor, ""]:
         """Mean loss over all terms, with its ridge: L = (1/N) Σ_μ L^μ + λ/2 ‖W‖²."""
@@ -262,11 +265,13 @@ class Problem:
         ridge = 0.5 * self.weight_decay * w.double().square().sum()
         return (total / self.normalizer + ridge).to(self.dtype)
 
+    @full_float32()
     def gradient(self) -> Float[Tensor, " D"]:
         """Gradient of the mean loss: g = (1/N) Σ_μ Σ_k (p_k^μ − y_k^μ) J_k^μ + λ W."""
         mean = self.mean_over_terms(grad(self.batch_loss(b))(self._vector) for b in self.batches)
         return mean + self.weight_decay * self._vector
 
+    @full_float32()
     @torch.no_grad()
     def logits(self) -> Float[Tensor, "N C"]:
         """Logits of every loss term, in the order of the data."""

@@ -34,6 +34,12 @@ DEFAULT_MEMORY_SHARE = 0.4
 COPIES = 6
 """Memory of a product in work, in activations of its forward pass."""
 
+FEW_EXAMPLES = 8
+"""So many examples tell how large logits are."""
+
+ROUNDINGS = 8
+"""So many times as much as one rounding of them may two ways of computing differ by."""
+
 
 class WrongDerivativeError(ArithmeticError):
     """No way of differentiating the model twice gives a derivative that can be right."""
@@ -362,9 +368,19 @@ class BatchSum:
                 "differences of gradients with method='finite_difference'"
             )
 
-    @property
+    @cached_property
     def _tolerance(self) -> float:
-        return 1e-8 if self._problem.dtype == torch.float64 else 1e-3
+        """What two ways of computing may differ by, relative to the product.
+
+        Logits that are rounded by |z|ε move probabilities, and with them curvature, by as much.
+        """
+        batch = self._derivatives[0].batch
+        few = batch.take(torch.arange(min(batch.num_rows, FEW_EXAMPLES)))
+        with torch.no_grad():
+            z = self._problem.batch_logits(few)(self._problem.parameters_vector())
+        largest = float(z.abs().max()) if z.numel() else 0.0
+        usual = 1e-8 if self._problem.dtype == torch.float64 else 1e-3
+        return max(usual, ROUNDINGS * torch.finfo(self._problem.dtype).eps * largest)
 
     def _random_vector(self, seed: int) -> Float[Tensor, " n"]:
         generator = torch.Generator(self._problem.device).manual_seed(seed)

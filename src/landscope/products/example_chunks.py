@@ -30,7 +30,7 @@ def example_chunks(
         order = torch.arange(sum(lengths))
     batch_of = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
     row_in_batch = torch.cat([torch.arange(length) for length in lengths])
-    in_one = [order] if _joinable(problem) else [
+    in_one = [order] if joinable(problem) else [
         order[batch_of[order] == b] for b in range(len(lengths))
     ]  # fmt: skip
     for examples in in_one:
@@ -63,8 +63,8 @@ def term_places(problem: Problem) -> list[Int64[Tensor, " T"]]:
     return places
 
 
-def _joinable(problem: Problem) -> bool:
-    """Whether examples of different batches fit into one."""
+def joinable(problem: Problem) -> bool:
+    """Whether examples of different batches fit into one: not sequences of several lengths."""
     if len({batch.rows_per_example for batch in problem.batches}) > 1:
         return False
     try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch.optim import Adam
 
 from landscope.hyperplanes import AffineHyperplane
 from landscope.problem import Batch, NonFiniteError, Problem
-from landscope.products.example_chunks import example_chunks
+from landscope.products.example_chunks import joinable
 from landscope.training.learning_rate import learning_rate
 
 
@@ -106,13 +107,17 @@ class AdamDescent:
             optimizer.step()
 
     def _batches(self, problem: Problem, seed: int) -> Iterator[Batch]:
-        count = sum(batch.num_rows for batch in problem.batches)
-        epoch = 0
-        while True:
-            order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(count))
-            for batch, _ in example_chunks(problem, self.batch_size, order):
-                yield batch
-            epoch += 1
+        """Epoch after epoch, each example once in each."""
+        in_one = joinable(problem)
+        groups = [Batch.join(problem.batches)] if in_one else list(problem.batches)
+        for epoch in count():
+            rng = np.random.default_rng([seed, epoch])
+            for place in rng.permutation(len(groups)):
+                order = torch.from_numpy(rng.permutation(groups[place].num_rows))
+                for examples in order.split(self.batch_size):
+                    batch = groups[place].take(examples)
+                    if len(batch.targets):
+                        yield batch
 
 
 def _mean_gradient(problem: Problem, batch: Batch, weights: Tensor) -> Float[Tensor, " D"]:

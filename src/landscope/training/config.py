@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from landscope.hyperplanes import BasisKind
+from landscope.hyperplanes import BasisKind, random_kind
 from landscope.products import ProductMethod
 from landscope.training.learning_rate import Decay
 from landscope.zoo import DATASETS, NETWORKS, NONLINEARITIES, NORMALIZATIONS
@@ -64,14 +64,6 @@ class MeasureConfig(BaseModel):
     )
 
 
-def _is_drawn(kind: BasisKind) -> BasisKind:
-    if kind is BasisKind.GIVEN:
-        raise ValueError(
-            "'given' is no random basis; accepted are dense, gaussian, sparse, fastfood"
-        )
-    return kind
-
-
 class HyperplaneConfig(BaseModel):
     """The hyperplane that training keeps to: a random one through the initial weights."""
 
@@ -82,7 +74,7 @@ class HyperplaneConfig(BaseModel):
         description="Train in a random affine hyperplane of so many dimensions; all weights if "
         "absent.",
     )
-    kind: Annotated[BasisKind, AfterValidator(_is_drawn)] = Field(
+    kind: Annotated[BasisKind, AfterValidator(random_kind)] = Field(
         default=BasisKind.FASTFOOD, description="How the hyperplane's basis is drawn and applied."
     )
 

@@ -11,7 +11,13 @@ from torch import nn
 
 from landscope.geometry import class_probabilities
 from landscope.geometry.point_operators import Methods, PointOperators
-from landscope.hyperplanes import Basis, BasisKind, HyperplaneCurvature, draw_basis
+from landscope.hyperplanes import (
+    Basis,
+    BasisKind,
+    HyperplaneCurvature,
+    draw_basis,
+    random_kind,
+)
 from landscope.hyperplanes.curvature import curvature_of
 from landscope.linalg.checkpoint import digest
 from landscope.operators import Projected
@@ -131,7 +137,7 @@ def goldilocks(
     if num_hyperplanes < 1:
         raise ValueError(f"num_hyperplanes is {num_hyperplanes}; it must be at least 1")
     _warn_of_normalisation(problem)
-    kind = BasisKind(kind)
+    kind = random_kind(kind)
     bases = draw_bases(problem, dim, kind, num_hyperplanes, seed)
     kept = None
     if run is not None:
