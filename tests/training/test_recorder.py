@@ -8,6 +8,7 @@ import xarray as xr
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from landscope.hyperplanes import AffineHyperplane
 from landscope.problem import Problem
 from landscope.runs import Run
 from landscope.training import Recorder
@@ -237,3 +238,29 @@ def test_the_summary_holds_first_and_last(tmp_path):
     assert summary["first"]["loss"] == float(trajectory.loss[0])
     assert summary["last"]["way"] == float(trajectory.way[-1])
     assert summary["versions"]["torch"] == torch.__version__.split("+")[0]
+
+
+def test_the_model_of_a_hyperplane_is_measured_where_it_is_and_left_alone(tmp_path):
+    problem = make_problem(make_model())
+    hyperplane = AffineHyperplane(problem, 6, seed=2)
+    points = []
+
+    def point(problem):
+        points.append((problem.parameters_vector(), problem.state()["1.running_mean"]))
+        return xr.Dataset({"loss": float(problem.loss())})
+
+    def trained(recorder=None):
+        torch.manual_seed(3)
+        model = hyperplane.model().train()
+        descend(model, 5, recorder)
+        return model
+
+    alone = trained()
+    with Recorder(problem, tmp_path, [0, 5], point) as recorder:
+        model = trained(recorder)
+        recorder.step(model, 5)
+    assert torch.equal(model.theta, alone.theta)
+    assert torch.equal(points[0][0], hyperplane.origin)
+    weights, mean = points[-1]
+    assert torch.equal(weights, hyperplane.point(model.theta.detach()))
+    assert torch.equal(mean, model.module[1].running_mean)

@@ -6,9 +6,11 @@ import torch
 import xarray as xr
 
 from landscope import geometry
+from landscope.hyperplanes import AffineHyperplane, BasisKind
 from landscope.problem import NonFiniteError
 from landscope.runs import Run
-from landscope.training import MeasureConfig, TrainConfig, train
+from landscope.training import HyperplaneConfig, MeasureConfig, TrainConfig, train
+from landscope.training.trainer import measured_problem
 
 CONFIG = TrainConfig(
     width=0.25,
@@ -24,6 +26,13 @@ VARIANTS = {
     "batch_norm": CONFIG.model_copy(update={"normalization": "batch", "schedule": "cosine"}),
     "decayed": CONFIG.model_copy(
         update={"schedule": "step", "warmup_steps": 3, "weight_decay": 0.01, "momentum": 0.0}
+    ),
+    "hyperplane": CONFIG.model_copy(
+        update={
+            "normalization": "batch",
+            "radius": 2.0,
+            "hyperplane": HyperplaneConfig(dim=20, kind=BasisKind.SPARSE),
+        }
     ),
 }
 
@@ -190,3 +199,28 @@ def test_the_real_measurements_are_kept(tmp_path):
     assert trajectory.sizes["rank"] == 2
     assert trajectory.tangent_kernel_drift[0] == 0
     assert trajectory.tangent_kernel_drift[1] > 0
+
+
+def test_training_keeps_to_its_hyperplane_and_starts_at_its_radius(tmp_path):
+    config = VARIANTS["hyperplane"].model_copy(update={"normalization": "none"})
+    points = []
+
+    def watch(problem):
+        points.append(problem.parameters_vector())
+        return xr.Dataset({"loss": float(problem.loss())})
+
+    run = train(config, tmp_path / "run", measure=watch)
+    plain = measured_problem(config.model_copy(update={"radius": 1.0}))
+    origin = 2 * plain.parameters_vector()
+    torch.testing.assert_close(points[0], origin)
+    hyperplane = AffineHyperplane(plain, 20, "sparse", config.seed, origin)
+    inside = hyperplane.point(hyperplane.coordinates(points[-1]))
+    torch.testing.assert_close(inside, points[-1], atol=1e-6, rtol=1e-5)
+    assert (points[-1] - origin).norm() > 1e-3
+    theta = run.latest_checkpoint().tensors["model.theta"]
+    torch.testing.assert_close(hyperplane.point(theta), points[-1], atol=1e-6, rtol=1e-5)
+
+
+def test_given_vectors_cannot_be_configured():
+    with pytest.raises(ValueError, match="kind is 'given'; it must be one of dense, gaussian"):
+        HyperplaneConfig(dim=3, kind="given")

@@ -170,7 +170,7 @@ def _kept(
         run.write_snapshot(0, compute(run.path))
     dataset = run.snapshot(0)
     write_tables(dataset, run.path / "tables")
-    scalars = {str(n): float(v) for n, v in dataset.data_vars.items() if v.size == 1}
+    scalars = {str(n): v.item() for n, v in dataset.data_vars.items() if v.size == 1}
     run.write_summary(
         {"scalars": scalars, "config": run.config, "versions": {"landscope": version("landscope")}}
     )

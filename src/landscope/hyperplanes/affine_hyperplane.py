@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -95,6 +96,8 @@ class AffineHyperplane:
             )
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise ValueError(f"seed is {seed!r}; it must be an integer from 0 on")
+        if origin is not None:
+            _check_length("origin", origin, problem.num_params)
         self.problem = problem if origin is None else problem.at(origin)
         self.origin = self.problem.parameters_vector()
         self.kind = _resolved(kind, vectors)
@@ -141,6 +144,7 @@ class AffineHyperplane:
 
     def coordinates(self, weights: Float[Tensor, " D"]) -> Float[Tensor, " d"]:
         """θ = Pᵀ(W − W₀): of the point of the hyperplane that is nearest, for orthonormal P."""
+        _check_length("weights", weights, self.problem.num_params)
         return self.basis.T @ (weights - self.origin)
 
     def gradient(self, theta: Float[Tensor, " d"] | None = None) -> Float[Tensor, " d"]:
@@ -196,7 +200,23 @@ class AffineHyperplane:
         given = self.kind is BasisKind.GIVEN
         basis = {"vectors": digest(self.basis.to_dense())} if given else {"seed": self.seed}
         shape = {"kind": str(self.kind), "num_params": self.problem.num_params, "dim": self.dim}
-        return json.dumps({**shape, **basis, "origin": digest(self.origin)})
+        points = {"origin": digest(self.origin), "frozen": digest(_frozen(self.problem))}
+        return json.dumps({**shape, **basis, **points})
+
+
+def _frozen(problem: Problem) -> Float[Tensor, " f"] | None:
+    """Parameters of the model that do not span weight space; None where all do."""
+    if problem.module is None:
+        return None
+    state, selected = problem.state(), problem.unflatten(problem.parameters_vector())
+    names = [name for name, _ in problem.module.named_parameters() if name not in selected]
+    return torch.cat([state[name].flatten() for name in names]) if names else None
+
+
+def _check_length(name: str, vector: Any, length: int) -> None:
+    if not isinstance(vector, Tensor) or vector.shape != (length,):
+        came = tuple(vector.shape) if isinstance(vector, Tensor) else type(vector).__name__
+        raise ValueError(f"{name} is {came}; it must be a tensor of shape ({length},)")
 
 
 def _resolved(kind: BasisKind | str | None, vectors: Tensor | None) -> BasisKind:

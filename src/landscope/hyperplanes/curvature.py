@@ -1,6 +1,6 @@
 """Curvature in a hyperplane: PᵀAP, its trace over norm, and how many directions curve upwards."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -8,7 +8,14 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from landscope.geometry.curvature import ratio
-from landscope.linalg import Estimate, SpectralDensity, frobenius_norm, spectral_density, trace
+from landscope.linalg import (
+    Estimate,
+    GaussianKernel,
+    SpectralDensity,
+    frobenius_norm,
+    spectral_density,
+    trace,
+)
 
 EXACT_UP_TO = 512
 """Dimension from which on estimates cost fewer products than the matrix."""
@@ -31,7 +38,8 @@ class HyperplaneCurvature:
     eigenvalues : Tensor, shape (d,), or None
         All of them, descending; None where they were estimated.
     density : SpectralDensity or None
-        Of the eigenvalues, where they were estimated; `positive_share` is its mass above 0.
+        Of the eigenvalues, where they were estimated; `positive_share` is the mass of its nodes
+        above 0, which no kernel smooths.
     num_products : int
         Products with A.
 
@@ -84,7 +92,7 @@ def _of_matrix(projected: Any) -> HyperplaneCurvature:
     wide = matrix.double().cpu()
     values = torch.linalg.eigvalsh((wide + wide.T) / 2).flip(0)
     dim = len(values)
-    rounding = dim**0.5 * torch.finfo(matrix.dtype).eps * float(values.abs().max())
+    rounding = _rounding(matrix, float(values.abs().max()))
     total, norm = float(values.sum()), float(values.norm())
     return HyperplaneCurvature(
         trace=Estimate(total, num_products=dim),
@@ -97,11 +105,20 @@ def _of_matrix(projected: Any) -> HyperplaneCurvature:
     )
 
 
+def _rounding(projected: Any, largest: float) -> float:
+    """How far from 0 an eigenvalue must lie in order to have a sign."""
+    eps = torch.finfo(projected.dtype).eps
+    return max(projected.shape[0] ** 0.5 * eps * largest, 1e-300)
+
+
 def _of_probes(projected: Any, seed: int) -> HyperplaneCurvature:
     total = trace(projected, seed=seed)
     norm = frobenius_norm(projected, seed=seed + 1)  # the ratio takes them as independent
     density = spectral_density(projected, seed=seed)
-    positive = density.mass(0.0, float("inf"))
+    # An atom at 0, as a low rank has it, is not to be smoothed to both sides.
+    rounding = 10 * _rounding(projected, float(density.nodes.abs().max()))
+    unsmoothed = replace(density, kernel=GaussianKernel(rounding / 10))
+    positive = unsmoothed.mass(rounding, float("inf"))
     return HyperplaneCurvature(
         trace=total,
         frobenius_norm=norm,

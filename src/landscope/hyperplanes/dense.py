@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscope.hyperplanes.basis import Basis, rounding
+from landscope.hyperplanes.seeding import generator_of
 from landscope.linalg.space import inner_products
 
 
@@ -40,27 +41,13 @@ class DenseBasis(Basis):
         return inner_products(self._rows, U).to(self.device, self.dtype)
 
 
-def orthonormal(vectors: Float[Tensor, "D d"]) -> Float[Tensor, "D d"]:
-    """An orthonormal basis of the span of vectors, which must be independent.
-
-    Raises
-    ------
-    ValueError
-        Where they are not, to working precision.
-    """
+def orthonormal(vectors: Float[Tensor, "D d"]) -> tuple[Float[Tensor, "D d"], Float[Tensor, "d d"]]:
+    """Give Q of orthonormal columns and R of positive diagonal with vectors = QR."""
     Q, R = torch.linalg.qr(vectors)
-    pivots = R.diagonal().abs()
-    lengths = torch.linalg.vector_norm(R, dim=0)
-    dependent = pivots <= 100 * torch.finfo(vectors.dtype).eps * lengths
-    if bool(dependent.any()):
-        raise ValueError(
-            f"vectors are linearly dependent: column {int(dependent.nonzero()[0, 0])} lies in the "
-            "span of those before it; leave it out"
-        )
-    # R with a positive diagonal: of Gaussian vectors, Q is then uniform over all frames.
-    Q *= R.diagonal().sign()
+    signs = torch.where(R.diagonal() < 0, -1.0, 1.0).to(R)
+    Q = Q * signs
     # Householder reflections of float32 lose 1e-5 of a length at D = 10⁵.
-    return Q / torch.linalg.vector_norm(Q, dim=0, dtype=torch.float64).to(Q.dtype)
+    return Q / torch.linalg.vector_norm(Q, dim=0, dtype=torch.float64).to(Q), R * signs[:, None]
 
 
 def random_orthonormal(
@@ -83,7 +70,8 @@ def random_orthonormal(
     >>> bool((P.T @ P - torch.eye(3)).abs().max() < 1e-12)
     True
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of(seed)
     rows = torch.randn(dim, num_params, generator=generator, dtype=torch.float32)
     gaussian = rows.to(device, dtype).T
-    return DenseBasis(orthonormal(gaussian), rounding(dtype))
+    # With a positive diagonal of R, Q of a Gaussian matrix is uniform over all frames.
+    return DenseBasis(orthonormal(gaussian)[0], rounding(dtype))

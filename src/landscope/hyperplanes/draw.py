@@ -6,7 +6,7 @@ from landscope.hyperplanes.basis import Basis
 from landscope.hyperplanes.dense import random_orthonormal
 from landscope.hyperplanes.fastfood import FastfoodBasis
 from landscope.hyperplanes.gaussian import GaussianBasis
-from landscope.hyperplanes.kind import BasisKind
+from landscope.hyperplanes.kind import BasisKind, random_kind
 from landscope.hyperplanes.sparse import SparseBasis
 from landscope.products.batch_sum import free_bytes
 
@@ -22,7 +22,7 @@ _DRAWS = {
 
 
 def draw_basis(
-    kind: BasisKind,
+    kind: BasisKind | str,
     num_params: int,
     dim: int,
     seed: int,
@@ -33,8 +33,8 @@ def draw_basis(
 
     Parameters
     ----------
-    kind : BasisKind
-        Any but ``given``.
+    kind : BasisKind or str
+        Any but "given".
     num_params, dim : int
         D and d.
     seed : int
@@ -56,6 +56,7 @@ def draw_basis(
     >>> draw_basis(BasisKind.SPARSE, 1000, 10, seed=0)
     SparseBasis(1,000 × 10)
     """
+    kind = random_kind(kind)
     device = torch.empty(0, device=device).device  # "cuda" says which
     if isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= num_params:
         raise ValueError(f"dim is {dim!r}; it must be an integer from 1 to D = {num_params:,}")

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int8
 from torch import Tensor
 
 from landscope.hyperplanes.basis import Basis, rounding, wide
+from landscope.hyperplanes.seeding import generator_of
 from landscope.hyperplanes.walsh_hadamard import walsh_hadamard
 
 _SMALLEST_BLOCK = 64
@@ -69,7 +70,7 @@ class FastfoodBasis(Basis):
             )
         self._whole, self._rows_left = divmod(num_params, n)
         blocks = self._whole + (self._rows_left > 0)
-        generator = torch.Generator().manual_seed(seed)
+        generator = generator_of(seed)
         signs = torch.randint(0, 2, (blocks, 3, n), generator=generator, dtype=torch.int8)
         self._signs = signs.mul_(2).sub_(1).to(device)
         self._shift = int(torch.randint(num_params, (), generator=generator))

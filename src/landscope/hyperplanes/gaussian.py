@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from landscope.hyperplanes.basis import Basis, wide
+from landscope.hyperplanes.seeding import generator_of
 
 _ENTRIES_PER_BLOCK = 2**21
 """Numbers drawn at once, 8 MiB on each thread."""
@@ -48,7 +48,7 @@ class GaussianBasis(Basis):
         self, num_params: int, dim: int, seed: int, dtype: torch.dtype, device: torch.device
     ) -> None:
         super().__init__((num_params, dim), dtype, device)
-        self._first_seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
+        self._seed = seed
         self._rows_per_block = max(1, _ENTRIES_PER_BLOCK // dim)
         squares = self._sum_over_blocks(lambda rows, block: block.double().square().sum(0))
         self._lengths = squares.sqrt().to(device)
@@ -94,8 +94,7 @@ class GaussianBasis(Basis):
             return list(pool.map(one, range(-(-D // height))))
 
     def _drawn(self, number: int, height: int) -> Float[Tensor, "b n"]:
-        # torch's generator takes 32 bits of a seed: blocks differ in them by their number.
-        generator = torch.Generator().manual_seed((self._first_seed + number) % 2**32)
+        generator = generator_of(self._seed, number)
         return torch.randn(height, self.shape[1], generator=generator, dtype=torch.float32)
 
 

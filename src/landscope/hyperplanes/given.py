@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscope.hyperplanes.dense import DenseBasis, orthonormal
-from landscope.linalg.space import inner_products
+from landscope.linalg import DenseSpace
 
 _TOLERANCE = 1e-3
 
@@ -51,13 +51,13 @@ def given_basis(
             f"vectors has shape {tuple(vectors.shape)}; there can be no more columns than the "
             f"{vectors.shape[0]} parameters"
         )
-    vectors = vectors.detach().to(device or vectors.device, dtype or vectors.dtype)
+    vectors = vectors.detach().to(device or vectors.device, dtype or vectors.dtype, copy=True)
     if not bool(vectors.isfinite().all()):
         raise ValueError("vectors hold NaN or infinity; they must be finite")
     if orthonormalise:
-        vectors = orthonormal(vectors)
-    deviation = inner_products(vectors.T.contiguous(), vectors)
-    deviation -= torch.eye(vectors.shape[1], dtype=torch.float64)
+        vectors = _independent(vectors)
+    gram = DenseSpace(len(vectors), vectors.dtype, vectors.device).gram(vectors, vectors)
+    deviation = gram - torch.eye(vectors.shape[1], dtype=torch.float64)
     worst = float(deviation.abs().max())
     if worst > _TOLERANCE:
         row, column = divmod(int(deviation.abs().argmax()), vectors.shape[1])
@@ -66,4 +66,18 @@ def given_basis(
             f"{float(deviation[row, column]) + (row == column):.3g}; "
             "orthonormalise=True takes an orthonormal basis of their span"
         )
-    return DenseBasis(vectors, float(torch.linalg.matrix_norm(deviation, 2)))
+    bound = float(torch.linalg.matrix_norm(deviation, 2)) + torch.finfo(vectors.dtype).eps
+    return DenseBasis(vectors, bound)
+
+
+def _independent(vectors: Float[Tensor, "D d"]) -> Float[Tensor, "D d"]:
+    """An orthonormal basis of their span; refused where one lies in that of those before it."""
+    Q, R = orthonormal(vectors)
+    rounding = 100 * torch.finfo(vectors.dtype).eps * torch.linalg.vector_norm(R, dim=0)
+    dependent = (R.diagonal() <= rounding).nonzero()
+    if len(dependent):
+        raise ValueError(
+            f"vectors are linearly dependent: column {int(dependent[0, 0])} lies in the span of "
+            "those before it; leave it out"
+        )
+    return Q

@@ -1,11 +1,13 @@
 """A network whose only parameter is θ, its place in a hyperplane."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.func import functional_call
 
 from landscope.hyperplanes.basis import Basis
@@ -45,10 +47,12 @@ class HyperplaneModel(nn.Module):
                 "problem has a function as its model; a hyperplane's model takes an nn.Module (use "
                 "the hyperplane's point and gradient)"
             )
-        self._problem, self._basis, self._identity = problem, basis, identity
+        self._problem, self._basis, self.identity = problem, basis, identity
         self.module = _without_parameters(problem)
         self.theta = nn.Parameter(torch.zeros(basis.shape[1], dtype=problem.dtype))
+        self.training = self.module.training
         self.to(problem.device)
+        self.register_load_state_dict_pre_hook(_refuse_other_hyperplanes)
 
     def weights(self) -> Float[Tensor, " D"]:
         """W₀ + Pθ, differentiable in θ."""
@@ -61,26 +65,28 @@ class HyperplaneModel(nn.Module):
 
     @torch.no_grad()
     def merged(self) -> nn.Module:
-        """A copy of the model itself, with W₀ + Pθ as its weights."""
+        """A copy of the model itself, with W₀ + Pθ as its weights, and buffers as they are now.
+
+        What was not selected by the problem's `params` is frozen. `problem.at(model.merged())` is
+        the problem there, BatchNorm's statistics included.
+        """
         module = self._problem.module
         assert module is not None, "checked at construction"
-        model = copy.deepcopy(module).train(self.training)
-        state = dict(self.module.named_buffers()) | self._problem.unflatten(self.weights())
+        model, selected = copy.deepcopy(module), self._problem.unflatten(self.weights())
+        state = dict(self.module.named_buffers()) | selected
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
             tensor.data = state[name].clone()
-        return model.requires_grad_(True)
+            tensor.requires_grad_(name in selected)
+        for part, own in zip(model.modules(), self.module.modules(), strict=True):
+            part.training = own.training
+        return model
 
     def get_extra_state(self) -> Tensor:
         """The hyperplane's identity, as bytes in a tensor, which any format can hold."""
-        return torch.tensor(list(self._identity.encode()), dtype=torch.uint8)
+        return torch.tensor(list(self.identity.encode()), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Refuse a state of another hyperplane."""
-        saved = bytes(state.tolist()).decode()
-        if saved != self._identity:
-            raise ValueError(
-                f"the state is of the hyperplane {saved}; this one is {self._identity}"
-            )
+        """Nothing is left to do: a state of another hyperplane was refused before θ was set."""
 
 
 class _Map(torch.autograd.Function):
@@ -89,11 +95,26 @@ class _Map(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, theta: Tensor, basis: Basis) -> Tensor:
         ctx.basis = basis
-        return basis @ theta
+        # Mixed precision is the model's: weights keep theirs.
+        with torch.autocast(theta.device.type, enabled=False):
+            return basis.matvec(theta.detach())
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return ctx.basis.T @ gradients[0], None
+        with torch.autocast(gradients[0].device.type, enabled=False):
+            return ctx.basis.rmatvec(gradients[0]), None
+
+
+def _refuse_other_hyperplanes(
+    model: HyperplaneModel, state: Mapping[str, Any], prefix: str, *_: Any
+) -> None:
+    saved = state.get(f"{prefix}_extra_state")
+    if saved is not None and bytes(saved.tolist()).decode() != model.identity:
+        raise ValueError(
+            f"the state is of the hyperplane {bytes(saved.tolist()).decode()}; this one is "
+            f"{model.identity}"
+        )
 
 
 def _without_parameters(problem: Problem) -> nn.Module:

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscope.hyperplanes.basis import Basis, rounding, wide
+from landscope.hyperplanes.seeding import generator_of
 
 _ENTRIES_AT_ONCE = 2**22
 
@@ -38,7 +39,7 @@ class SparseBasis(Basis):
         self, num_params: int, dim: int, seed: int, dtype: torch.dtype, device: torch.device
     ) -> None:
         super().__init__((num_params, dim), dtype, device)
-        generator = torch.Generator().manual_seed(seed)
+        generator = generator_of(seed)
         self._order = torch.randperm(num_params, generator=generator).to(device)
         signs = torch.randint(0, 2, (num_params,), generator=generator, dtype=torch.int8)
         self._signs = signs.mul_(2).sub_(1).to(device)

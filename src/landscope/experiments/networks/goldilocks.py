@@ -107,7 +107,6 @@ def _training(
     return scale.training(
         scale.grey,
         nonlinearity=nonlinearity,
-        steps=scale.hyperplane_steps,
         optimizer="adam",
         schedule="cosine",
         learning_rate=rate,
@@ -172,7 +171,7 @@ def claims(dataset: xr.Dataset) -> list[Claim]:
     named = [dataset.sel(nonlinearity=n) for n in dataset["nonlinearity"].values]
     return [
         *(_zone(one, "trace_over_norm", "Tr/‖·‖_F") for one in named),
-        *(_zone(one, "positive_share", "the share of positive eigenvalues") for one in named),
+        *(_zone(one, "positive_share", "the share of positive eigenvalues", 0.5) for one in named),
         *(_inside_and_outside(one) for one in named),
         _expected(dataset),
         _of_fig8(dataset.mean("seed")),
@@ -185,18 +184,19 @@ def _peak(values: xr.DataArray) -> float:
     return float(values.sel(radius=near).idxmax("radius"))
 
 
-def _zone(one: xr.Dataset, name: str, said: str) -> Claim:
+def _zone(one: xr.Dataset, name: str, said: str, base: float = 0.0) -> Claim:
+    """Hold a maximum near usual initialisations, above the base that random signs would give."""
     values = one[name].mean("seed")
     at = _peak(values)
     inside, outside = values.sel(radius=slice(None, at)), values.sel(radius=slice(at, None))
     top = float(values.sel(radius=at))
-    falls = [float(side.min()) < FALL * top for side in (inside, outside)]
+    falls = [float(side.min()) - base < FALL * (top - base) for side in (inside, outside)]
     highest = bool(values.max() <= top)
     error = float(one[name].sel(radius=at).std("seed", ddof=1)) / one.sizes["seed"] ** 0.5
     return Claim(
         f"Paper: {said} of H in hyperplanes is largest in a shell around the usual initialisations "
         f"(radius 1/{NEAR:g} to {NEAR:g}) and falls on both sides of it to less than {FALL:g} of "
-        f"that ({one['nonlinearity'].item()}).",
+        f"what it is there{f' above {base:g}' if base else ''} ({one['nonlinearity'].item()}).",
         verdict(all(falls) and highest, all(falls)),
         f"{top:.2f} ± {error:.2f} at radius {at:.2g}; least inside {float(inside.min()):.2f} at "
         f"{float(inside.idxmin('radius')):.2g}, outside {float(outside.min()):.2f} at "

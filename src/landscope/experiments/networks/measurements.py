@@ -76,7 +76,7 @@ def sharpness(problem: Problem, seed: int = 0) -> xr.Dataset:
 HYPERPLANE_DIM = 50
 """d of the hyperplanes that curvature is seen in."""
 
-NUM_HYPERPLANES = 3
+NUM_HYPERPLANES = 2
 
 
 def zone(problem: Problem, seed: int = 0) -> xr.Dataset:
