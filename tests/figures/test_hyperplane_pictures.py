@@ -292,3 +292,20 @@ def test_all_panels_of_the_zone_have_one_radius_axis_on_screen_and_in_print():
         np.testing.assert_allclose(axes.get_xlim(), limits)
     for axis in goldilocks.interactive(dataset).select_xaxes():
         np.testing.assert_allclose(axis.range, np.log10(limits))
+
+
+def test_a_problem_of_ones_own_has_no_training_and_no_kinds():
+    zone = made_goldilocks(3).isel(nonlinearity=[0])
+    zone = zone.drop_dims("trained_radius").drop_vars(["full_accuracy", "model_trace_over_norm"])
+    own = {"dim": 5, "num_params": 60, "num_examples": 30, "num_classes": 10}
+    zone.attrs = {**own, "repeated": "hyperplanes"}
+    drawn = assert_whole(goldilocks, zone)
+    assert len(drawn.axes) == 4
+    assert "Means over 3 hyperplanes" in goldilocks._caption(zone)
+    found = made_hyperplane(2).drop_dims("kind").isel(data=[0], network=[0])
+    found = found.assign_coords(data=["this problem"], network=[""])
+    found.attrs = {"threshold": 0.9, "scored": "training data"}
+    drawn = assert_whole(hyperplane_accuracy, found)
+    (axes,) = drawn.axes
+    assert axes.get_ylabel() == "accuracy on training data"
+    assert "Li et al." not in hyperplane_accuracy._caption(found)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.text import Text
 
@@ -92,12 +93,19 @@ def print_model(run: Run) -> None:
 
 def print_zone(run: Run) -> None:
     """Print what was seen in hyperplanes at each radius."""
-    Console().print(zone_table(run.snapshot(0)))
+    zone = run.snapshot(0)
+    Console().print(
+        f"H in random hyperplanes of {zone.attrs['dim']:,} dimensions:", zone_table(zone)
+    )
 
 
 def print_intrinsic_dimension(run: Run) -> None:
     """Print what was reached in each dimension, and where the threshold is crossed."""
-    Console().print(intrinsic_dimension_table(run.snapshot(0)))
+    found = run.snapshot(0)
+    at, low, high = (found[f"dimension{end}"].item() for end in ("", "_low", "_high"))
+    reached = f"{at:.0f}, between {low:.0f} and {high:.0f}" if np.isfinite(at) else "not reached"
+    share = f"{found.attrs['threshold']:.0%} of full training"
+    Console().print(f"Intrinsic dimension, {share}: {reached}", intrinsic_dimension_table(found))
 
 
 _OF_OWN_PROBLEMS = {"zone": print_zone, "intrinsic_dimension": print_intrinsic_dimension}

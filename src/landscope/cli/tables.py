@@ -146,21 +146,13 @@ def zone_table(zone: xr.Dataset) -> Table:
     """Return one row for each radius: what hyperplanes see of H, means over them ± their errors."""
     one = zone.isel(nonlinearity=0)
     more = [name for name in ("sigma_z", "entropy", "accuracy") if name in one]
-    dim = zone.attrs["dim"]
-    table = Table(
-        "radius",
-        "Tr H/‖H‖",
-        "positive share",
-        *more,
-        title=f"H in random hyperplanes of {dim} dimensions",
-        title_justify="left",
-    )
+    table = Table("radius", "Tr H/‖H‖", "positive share", *more)
     for radius in one["radius"].values:
         at = one.sel(radius=radius)
         table.add_row(
             f"{radius:.3g}",
             *(_over_seeds(at[name]) for name in ("trace_over_norm", "positive_share")),
-            *(f"{float(at[name]):.3g}" for name in more),
+            *(f"{float(at[name].mean()):.3g}" for name in more),
         )
     return table
 
@@ -168,14 +160,7 @@ def zone_table(zone: xr.Dataset) -> Table:
 def intrinsic_dimension_table(found: xr.Dataset) -> Table:
     """Return one row for each dimension: the accuracy reached, a mean over seeds ± its error."""
     one = found.isel(data=0, network=0)
-    at, low, high = (float(one[f"dimension{end}"]) for end in ("", "_low", "_high"))
-    reached = f"{at:.0f}, between {low:.0f} and {high:.0f}" if np.isfinite(at) else "not reached"
-    table = Table(
-        "d",
-        "accuracy",
-        title=f"Intrinsic dimension, {found.attrs['threshold']:.0%} of full training: {reached}",
-        title_justify="left",
-    )
+    table = Table("d", "accuracy")
     for dim in one["dim"].values:
         table.add_row(f"{dim:,}", _over_seeds(one["accuracy"].sel(dim=dim)))
     table.add_row(f"all {int(one['num_params']):,}", _over_seeds(one["full_accuracy"]))

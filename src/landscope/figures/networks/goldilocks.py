@@ -162,15 +162,16 @@ def _curve(of_one: xr.Dataset, quantity: _Quantity, log: bool) -> Curve:
 def _levels(of_one: xr.Dataset, variable: str) -> list[Level]:
     """What the quantity of a row is held against."""
     C = of_one.attrs["num_classes"]
-    levels = {
-        "positive_share": [Level(0.5, "")],
-        "entropy": [Level(float(np.log(C)), "ln C")],
-        "trained_accuracy": [
-            Level(float(of_one["full_accuracy"].mean("seed")), "all weights"),
-            Level(1 / C, ""),
-        ],
-    }.get(variable, [])
-    return [level for level in levels if np.isfinite(level.value)]
+    match variable:
+        case "positive_share":
+            return [Level(0.5, "")]
+        case "entropy":
+            return [Level(float(np.log(C)), "ln C")]
+        case "trained_accuracy":
+            full = float(of_one["full_accuracy"].mean("seed"))
+            reached = [Level(full, "all weights")] if np.isfinite(full) else []
+            return [*reached, Level(1 / C, "")]
+    return []
 
 
 def _radii(measured: xr.Dataset, labelled: bool) -> list[Level]:
