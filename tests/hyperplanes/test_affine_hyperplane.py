@@ -336,7 +336,7 @@ def test_orthonormal_vectors_stay_as_they_are_when_orthonormalised(problem):
     assert relative_error(basis.to_dense(), V) < 1e-13
 
 
-@pytest.mark.parametrize(("free", "fits"), [(3 * D * 10 * 8, True), (3 * D * 10 * 8 - 1, False)])
+@pytest.mark.parametrize(("free", "fits"), [(2 * D * 10 * 8, True), (2 * D * 10 * 8 - 1, False)])
 def test_a_dense_basis_must_fit_in_memory(problem, monkeypatch, free, fits):
     monkeypatch.setattr("landscope.hyperplanes.draw.free_bytes", lambda device: free)
     if fits:

@@ -8,6 +8,11 @@ from landscope.hyperplanes.basis import Basis, rounding
 from landscope.hyperplanes.seeding import generator_of
 from landscope.linalg.space import inner_products
 
+TALL = 4
+"""From so many times d on, D × d Gaussian numbers have a condition of at most 3: XᵀX will do."""
+
+_COLUMNS_AT_ONCE = 2**14
+
 
 class DenseBasis(Basis):
     """P as a matrix in memory.
@@ -71,7 +76,24 @@ def random_orthonormal(
     True
     """
     generator = generator_of(seed)
-    rows = torch.randn(dim, num_params, generator=generator, dtype=torch.float32)
-    gaussian = rows.to(device, dtype).T
+    drawn = torch.randn(dim, num_params, generator=generator, dtype=torch.float32)
+    rows = drawn.to(device, dtype)
     # With a positive diagonal of R, Q of a Gaussian matrix is uniform over all frames.
-    return DenseBasis(orthonormal(gaussian)[0], rounding(dtype))
+    vectors = _by_cholesky(rows).T if num_params >= TALL * dim else orthonormal(rows.T)[0]
+    return DenseBasis(vectors, rounding(dtype))
+
+
+def bytes_to_make(num_params: int, dim: int, dtype: torch.dtype) -> int:
+    """Memory that drawing an orthonormal basis takes at its peak."""
+    copies = 2 if num_params >= TALL * dim else 4
+    return copies * num_params * dim * dtype.itemsize
+
+
+def _by_cholesky(rows: Float[Tensor, "d D"]) -> Float[Tensor, "d D"]:
+    """Orthonormalise well-conditioned rows in place: with XXᵀ = LLᵀ they are L⁻¹X."""
+    gram = inner_products(rows, rows.T)
+    L = torch.linalg.cholesky((gram + gram.T) / 2)
+    inverse = torch.linalg.solve_triangular(L, torch.eye(len(L)).to(L), upper=False).to(rows)
+    for some in rows.split(_COLUMNS_AT_ONCE, dim=1):
+        some.copy_(inverse @ some)
+    return rows

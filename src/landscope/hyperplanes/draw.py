@@ -3,15 +3,12 @@
 import torch
 
 from landscope.hyperplanes.basis import Basis
-from landscope.hyperplanes.dense import random_orthonormal
+from landscope.hyperplanes.dense import bytes_to_make, random_orthonormal
 from landscope.hyperplanes.fastfood import FastfoodBasis
 from landscope.hyperplanes.gaussian import GaussianBasis
 from landscope.hyperplanes.kind import BasisKind, random_kind
 from landscope.hyperplanes.sparse import SparseBasis
 from landscope.products.batch_sum import free_bytes
-
-_COPIES = 3
-"""Of a dense basis, while it is orthonormalised."""
 
 _DRAWS = {
     BasisKind.DENSE: random_orthonormal,
@@ -60,7 +57,7 @@ def draw_basis(
     device = torch.empty(0, device=device).device  # "cuda" says which
     if isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= num_params:
         raise ValueError(f"dim is {dim!r}; it must be an integer from 1 to D = {num_params:,}")
-    needed = _COPIES * num_params * dim * dtype.itemsize
+    needed = bytes_to_make(num_params, dim, dtype)
     if kind is BasisKind.DENSE and needed > free_bytes(device):
         raise ValueError(
             f"dim is {dim:,}; a dense basis of {num_params:,} × {dim:,} takes "

@@ -78,29 +78,37 @@ class FastfoodBasis(Basis):
 
     def matmat(self, V: Float[Tensor, "n k"]) -> Float[Tensor, "m k"]:
         """P Θ."""
-        D, n = self.shape[0], self._signs.shape[2]
-        padded = V.new_zeros(V.shape[1], n)
+        n, k = self._signs.shape[2], V.shape[1]
+        padded = V.new_zeros(k, n)
         padded[:, : self.shape[1]] = V.T
         x = self._balanced(padded)
-        out = V.new_empty(V.shape[1], D)
-        for some in self._stretches(V.shape[1]):
-            rows = slice(some.start * n, min(some.stop * n, D))
-            mixed = _mixed(x[:, None, :], self._signs[some])
-            out[:, rows] = mixed.reshape(V.shape[1], -1)[:, : rows.stop - rows.start]
-        return out.roll(self._shift, 1).T
+        out = V.new_empty(k, self.shape[0])
+        for some in self._stretches(k):
+            mixed = _mixed(x[:, None, :], self._signs[some]).reshape(k, -1)
+            for rows, weights in self._places(some):
+                out[:, weights] = mixed[:, rows]
+        return out.T
 
     def rmatmat(self, U: Float[Tensor, "m k"]) -> Float[Tensor, "n k"]:
         """Pᵀ U."""
-        D, n, k = self.shape[0], self._signs.shape[2], U.shape[1]
+        n, k = self._signs.shape[2], U.shape[1]
         sums = torch.zeros(k, n, dtype=wide(self.device, self.dtype), device=self.device)
-        U = U.roll(-self._shift, 0)
         for some in self._stretches(k):
-            rows = slice(some.start * n, min(some.stop * n, D))
             y = U.new_zeros(k, (some.stop - some.start) * n)
-            y[:, : rows.stop - rows.start] = U[rows].T
+            for rows, weights in self._places(some):
+                y[:, rows] = U[weights].T
             unmixed = _unmixed(y.view(k, -1, n), self._signs[some])
             sums += unmixed.sum(1, dtype=sums.dtype)
         return self._balanced(sums.to(self.dtype))[:, : self.shape[1]].T
+
+    def _places(self, some: slice) -> Iterator[tuple[slice, slice]]:
+        """Rows of these blocks and the weights they are for: the first follows the last."""
+        D, n = self.shape[0], self._signs.shape[2]
+        count = min(some.stop * n, D) - some.start * n
+        start = (some.start * n + self._shift) % D
+        before = min(count, D - start)
+        yield slice(0, before), slice(start, start + before)
+        yield slice(before, count), slice(0, count - before)
 
     def _balanced(self, x: Float[Tensor, "k N"]) -> Float[Tensor, "k N"]:
         """(VᵀV)^{-1/2} x, which weighs what the last, incomplete block sees."""

@@ -1,6 +1,6 @@
 """A Gaussian basis that is never stored: redrawn from its seed, some rows at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -11,7 +11,10 @@ from landscope.hyperplanes.basis import Basis, wide
 from landscope.hyperplanes.seeding import generator_of
 
 _ENTRIES_PER_BLOCK = 2**21
-"""Numbers drawn at once, 8 MiB on each thread."""
+"""Numbers from one generator, on one thread."""
+
+_ENTRIES_AT_ONCE = 2**18
+"""Of them, 1 MiB: they stay in a core's cache."""
 
 _DEVIATIONS = 6.0
 """Singular values of a Gaussian matrix lie so far outside with a probability below 2e-8."""
@@ -50,8 +53,10 @@ class GaussianBasis(Basis):
         super().__init__((num_params, dim), dtype, device)
         self._seed = seed
         self._rows_per_block = max(1, _ENTRIES_PER_BLOCK // dim)
-        squares = self._sum_over_blocks(lambda rows, block: block.double().square().sum(0))
-        self._lengths = squares.sqrt().to(device)
+        squares = self._sum_over_blocks(
+            lambda rows, drawn: drawn.double().square_().sum(0)[:, None], 1, torch.device("cpu")
+        )
+        self._lengths = squares[:, 0].sqrt().to(device)
         self.orthonormality_bound = _bound(num_params, dim)
 
     def matmat(self, V: Float[Tensor, "n k"]) -> Float[Tensor, "m k"]:
@@ -59,8 +64,8 @@ class GaussianBasis(Basis):
         scaled = (V / self._lengths[:, None]).to(self.dtype)
         out = torch.empty(self.shape[0], V.shape[1], dtype=self.dtype, device=self.device)
 
-        def fill(rows: slice, block: Float[Tensor, "b n"]) -> None:
-            torch.matmul(block.to(self.device, self.dtype), scaled, out=out[rows])
+        def fill(block: int, rows: slice, drawn: Float[Tensor, "b n"]) -> None:
+            torch.matmul(drawn.to(self.device, self.dtype), scaled, out=out[rows])
 
         self._over_blocks(fill)
         return out
@@ -68,34 +73,57 @@ class GaussianBasis(Basis):
     def rmatmat(self, U: Float[Tensor, "m k"]) -> Float[Tensor, "n k"]:
         """Pᵀ U."""
         sums = self._sum_over_blocks(
-            lambda rows, block: (block.to(self.device, self.dtype).T @ U[rows]).to(
-                wide(self.device, self.dtype)
-            )
+            lambda rows, drawn: drawn.to(self.device, self.dtype).T @ U[rows],
+            U.shape[1],
+            self.device,
         )
         return (sums / self._lengths[:, None]).to(self.dtype)
 
-    def _sum_over_blocks(self, function: Callable[[slice, Tensor], Tensor]) -> Tensor:
+    def _sum_over_blocks(
+        self, function: Callable[[slice, Tensor], Tensor], columns: int, device: torch.device
+    ) -> Float[Tensor, "n k"]:
         """In the order of the rows, however many threads there are."""
-        total: Tensor | None = None
-        for part in self._over_blocks(function):
-            total = part if total is None else total + part
-        assert total is not None, "there is at least one row"
+        # In place: between sums that stay, what one block frees does not fit the next.
+        dtype = wide(device, self.dtype)
+        sums = torch.zeros(self._num_blocks, self.shape[1], columns, dtype=dtype, device=device)
+
+        def add(block: int, rows: slice, drawn: Float[Tensor, "b n"]) -> None:
+            sums[block] += function(rows, drawn)
+
+        self._over_blocks(add)
+        total = sums[0]
+        for part in sums[1:]:
+            total += part
         return total
 
-    def _over_blocks(self, function: Callable[[slice, Tensor], Tensor | None]) -> list:
-        D, height = self.shape[0], self._rows_per_block
+    def _over_blocks(self, function: Callable[[int, slice, Tensor], None]) -> None:
+        """Call it with each block's number, some of its rows at a time, and what is drawn there."""
         threads = torch.get_num_threads()
+        at_once = max(1, _ENTRIES_AT_ONCE // self.shape[1])
+        buffers = [torch.empty(at_once, self.shape[1], dtype=torch.float32) for _ in range(threads)]
 
-        def one(number: int) -> Tensor | None:
-            rows = slice(number * height, min((number + 1) * height, D))
-            return function(rows, self._drawn(number, rows.stop - rows.start))
+        def one(block: int) -> None:
+            buffer = buffers.pop()
+            for rows, drawn in self._drawn(block, buffer):
+                function(block, rows, drawn)
+            buffers.append(buffer)
 
         with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(one, range(-(-D // height))))
+            list(pool.map(one, range(self._num_blocks)))
 
-    def _drawn(self, number: int, height: int) -> Float[Tensor, "b n"]:
-        generator = generator_of(self._seed, number)
-        return torch.randn(height, self.shape[1], generator=generator, dtype=torch.float32)
+    @property
+    def _num_blocks(self) -> int:
+        return -(-self.shape[0] // self._rows_per_block)
+
+    def _drawn(
+        self, block: int, buffer: Float[Tensor, "b n"]
+    ) -> Iterator[tuple[slice, Float[Tensor, "b n"]]]:
+        generator = generator_of(self._seed, block)
+        first = block * self._rows_per_block
+        end = min(first + self._rows_per_block, self.shape[0])
+        for start in range(first, end, len(buffer)):
+            rows = slice(start, min(start + len(buffer), end))
+            yield rows, buffer[: rows.stop - rows.start].normal_(generator=generator)
 
 
 def _bound(num_params: int, dim: int) -> float:

@@ -15,7 +15,7 @@ class BasisKind(StrEnum):
     ``gaussian``  D·d, redrawn     none          unit length,    where P must be Gaussian and does
                   each time                      nearly          not fit; once or a few times
                                                  orthogonal
-    ``sparse``    D                9 bytes·D     orthonormal     the cheapest product, whatever d
+    ``sparse``    D                5 bytes·D     orthonormal     the cheapest product, whatever d
                                                                  is; each weight follows one
                                                                  coordinate of θ
     ``fastfood``  D·log d          3 bytes·D     orthonormal     training, and any large D·d: each

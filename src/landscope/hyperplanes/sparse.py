@@ -1,7 +1,7 @@
 """A sparse basis: each weight follows one coordinate of θ, with a random sign."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from landscope.hyperplanes.basis import Basis, rounding, wide
@@ -40,7 +40,8 @@ class SparseBasis(Basis):
     ) -> None:
         super().__init__((num_params, dim), dtype, device)
         generator = generator_of(seed)
-        self._order = torch.randperm(num_params, generator=generator).to(device)
+        number = torch.int32 if num_params < 2**31 else torch.int64
+        self._order = torch.randperm(num_params, generator=generator, dtype=number).to(device)
         signs = torch.randint(0, 2, (num_params,), generator=generator, dtype=torch.int8)
         self._signs = signs.mul_(2).sub_(1).to(device)
         whole, left = divmod(num_params, dim)
@@ -56,7 +57,7 @@ class SparseBasis(Basis):
         for places in self._stretches():
             count = places.stop - places.start
             tiled = values.repeat(-(-count // d), 1)[:count] * self._signs[places, None]
-            out.index_copy_(0, self._order[places], tiled)
+            out.index_copy_(0, self._order[places].long(), tiled)
         return out
 
     def rmatmat(self, U: Float[Tensor, "m k"]) -> Float[Tensor, "n k"]:
@@ -64,7 +65,7 @@ class SparseBasis(Basis):
         d, k = self.shape[1], U.shape[1]
         sums = torch.zeros(d, k, dtype=wide(self.device, self.dtype), device=self.device)
         for places in self._stretches():
-            signed = U.index_select(0, self._order[places]).mul_(self._signs[places, None])
+            signed = _rows(U, self._order[places]).mul_(self._signs[places, None])
             whole = len(signed) // d * d
             sums += signed[:whole].view(-1, d, k).sum(0, dtype=sums.dtype)
             sums[: len(signed) - whole] += signed[whole:]
@@ -75,3 +76,10 @@ class SparseBasis(Basis):
         D, d = self.shape
         step = max(_ENTRIES_AT_ONCE // d, 1) * d
         return [slice(start, min(start + step, D)) for start in range(0, D, step)]
+
+
+def _rows(U: Float[Tensor, "m k"], order: Int[Tensor, " b"]) -> Float[Tensor, "b k"]:
+    """U[order]; of a single column as of a vector, for torch copies rows one by one."""
+    if U.shape[1] == 1:
+        return U[:, 0].index_select(0, order)[:, None]
+    return U.index_select(0, order)
