@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from landscope.cli import app
 from landscope.runs import Run
-from landscope.training import MeasureConfig, TrainConfig
+from landscope.training import HyperplaneConfig, MeasureConfig, TrainConfig
 
 TINY = ["--steps", "3", "--num-measurements", "2", "--measure-examples", "20", "--width", "0.25"]
 TINY += ["--classes", "0,1,2"]
@@ -155,7 +155,10 @@ def test_usage_errors_exit_with_2(arguments, message):
     assert message in result.stderr
 
 
-@pytest.mark.parametrize("command", ["demo", "measure", "train", "report", "show"])
+@pytest.mark.parametrize(
+    "command",
+    ["demo", "goldilocks", "intrinsic-dimension", "measure", "train", "report", "show"],
+)
 def test_help_gives_an_example(command):
     result = run(command, "--help")
     assert result.exit_code == 0
@@ -164,9 +167,12 @@ def test_help_gives_an_example(command):
 
 def test_train_has_an_option_for_each_field_with_its_description():
     text = " ".join(run("train", "--help").stdout.replace("│", " ").split())
-    fields = {**TrainConfig.model_fields, **MeasureConfig.model_fields}
-    assert "--products " in text
-    for name in fields.keys() - {"measure", "num_steps", "method"}:
+    nested = {**MeasureConfig.model_fields, **HyperplaneConfig.model_fields}
+    fields = {**TrainConfig.model_fields, **nested}
+    renamed = {"num_steps", "method", "dim", "kind"}
+    for name in ("--lanczos-steps ", "--products ", "--hyperplane-dim ", "--hyperplane-kind "):
+        assert name in text
+    for name in fields.keys() - {"measure", "hyperplane"} - renamed:
         assert f"--{name.replace('_', '-')} " in text
-    for name in fields.keys() - {"measure", "seed", "device", "data_root"}:
+    for name in fields.keys() - {"measure", "hyperplane", "seed", "device", "data_root"}:
         assert " ".join(fields[name].description.split()[:4]) in text
