@@ -250,7 +250,7 @@ class BatchSum:
             self._pieces, self._traced, self.method, self._reason = before
             self._keep_graphs_if_faster(f"the model cannot be traced ({_first_line(refusal)})")
             return
-        if self._self_check and self._error() > self._tolerance:
+        if self._self_check and self._is_wrong(self._error()):
             self._pieces, self._traced, self.method, self._reason = before
             self._keep_graphs_if_faster("the traced product is wrong")
 
@@ -345,7 +345,7 @@ class BatchSum:
             # Only forward mode is missing; what fails in reverse mode too will say so itself.
             self._use_reference(f"it has no forward-mode derivative ({_first_line(refusal)})")
             return
-        if error > self._tolerance:
+        if self._is_wrong(error):
             self._use_reference(f"it differs from double backward by {error:.1e}")
 
     def _error(self) -> float:
@@ -360,7 +360,7 @@ class BatchSum:
             return
         u, v = (self._random_vector(seed) for seed in (0, 1))
         asymmetry = self._derivatives[0].asymmetry(self._pieces[0].product, u, v)
-        if asymmetry > self._tolerance:
+        if self._is_wrong(asymmetry):
             raise WrongDerivativeError(
                 "torch differentiates this model wrongly in every mode (the products miss "
                 f"symmetry by {asymmetry:.1e}); replace the module without a right second "
@@ -368,19 +368,23 @@ class BatchSum:
                 "differences of gradients with method='finite_difference'"
             )
 
-    @cached_property
-    def _tolerance(self) -> float:
-        """What two ways of computing may differ by, relative to the product.
+    def _is_wrong(self, error: float) -> bool:
+        """Whether two ways of computing differ by more than rounding, relative to the product.
 
         Logits that are rounded by |z|ε move probabilities, and with them curvature, by as much.
+        They are looked at only where the difference is large: there may be many.
         """
+        usual = 1e-8 if self._problem.dtype == torch.float64 else 1e-3
+        eps = torch.finfo(self._problem.dtype).eps
+        return error > usual and error > ROUNDINGS * eps * self._largest_logit
+
+    @cached_property
+    def _largest_logit(self) -> float:
         batch = self._derivatives[0].batch
         few = batch.take(torch.arange(min(batch.num_rows, FEW_EXAMPLES)))
         with torch.no_grad():
             z = self._problem.batch_logits(few)(self._problem.parameters_vector())
-        largest = float(z.abs().max()) if z.numel() else 0.0
-        usual = 1e-8 if self._problem.dtype == torch.float64 else 1e-3
-        return max(usual, ROUNDINGS * torch.finfo(self._problem.dtype).eps * largest)
+        return float(z.abs().max()) if z.numel() else 0.0
 
     def _random_vector(self, seed: int) -> Float[Tensor, " n"]:
         generator = torch.Generator(self._problem.device).manual_seed(seed)
