@@ -4,7 +4,9 @@ import importlib
 import inspect
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,14 +82,19 @@ class Target:
         What makes this target this target, as JSON can hold it.
     measure : MeasureConfig
         How to measure it.
-    test : Problem, optional
-        The same on test data, where a file names a data set and trains on it.
+    make_test : callable, optional
+        Makes `test`, where a file names a data set and trains on it.
     """
 
     problem: Problem
     description: dict[str, Any]
     measure: MeasureConfig
-    test: Problem | None = None
+    make_test: Callable[[], Problem] | None = None
+
+    @cached_property
+    def test(self) -> Problem | None:
+        """The same on test data, read when it is first asked for; None where there are none."""
+        return None if self.make_test is None else self.make_test()
 
 
 def resolve_target(
@@ -155,15 +162,13 @@ def _from_file(
     ).eval()
     if config.weights is not None:
         _load_weights(model, path.parent / config.weights)
-    on_train, on_test = (
-        Problem(model, examples, config.loss, device=device) for examples in (data.train, data.test)
-    )
+    problem_on = partial(Problem, model, loss=config.loss, device=device)
     trains = config.data.split == "train"
     return Target(
-        on_train if trains else on_test,
+        problem_on(data.train if trains else data.test),
         {"file": config.model_dump(mode="json")},
         config.measure,
-        on_test if trains else None,
+        partial(problem_on, data.test) if trains else None,
     )
 
 

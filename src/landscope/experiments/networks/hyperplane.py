@@ -162,9 +162,7 @@ def _intrinsic(accuracy: xr.DataArray, full: xr.DataArray, sizes: dict[Named, in
 
 def claims(dataset: xr.Dataset) -> list[Claim]:
     """Hold that few random dimensions are enough, and how many are against the published number."""
-    pairs = [*_pairs(dataset)]
-    found = {pair: dataset.sel(data=pair[0], network=pair[1]) for pair in pairs}
-    reached = {pair: bool(np.isfinite(one["dimension"])) for pair, one in found.items()}
+    found = {pair: dataset.sel(data=pair[0], network=pair[1]) for pair in _pairs(dataset)}
     shares = [float(one["dimension"] / one["num_params"]) for one in found.values()]
     return [
         Claim(
@@ -177,7 +175,7 @@ def claims(dataset: xr.Dataset) -> list[Claim]:
             "Beyond the paper: accuracy grows with the dimension of the hyperplane.",
             *_growth(found.values()),
         ),
-        *_published(dataset, reached),
+        *_published(dataset, found),
         _kinds(dataset),
     ]
 
@@ -193,7 +191,7 @@ def _said_of_dimension(pair: Sequence[str], one: xr.Dataset) -> str:
     low, high, at = (float(one[f"dimension{end}"]) for end in ("_low", "_high", ""))
     said = f"{at:.0f} ({low:.0f} to {high:.0f})" if np.isfinite(at) else "more than were tried"
     full = float(one["full_accuracy"].mean())
-    return f"{', '.join(pair)}: {said} of {int(one['num_params']):,}, to 0.9 × {full:.3f}"
+    return f"{', '.join(pair)}: {said} of {int(one['num_params']):,}, to {THRESHOLD:g} × {full:.3f}"
 
 
 def _growth(found: Iterable[xr.Dataset]) -> tuple:
@@ -204,11 +202,11 @@ def _growth(found: Iterable[xr.Dataset]) -> tuple:
     )
 
 
-def _published(dataset: xr.Dataset, reached: dict[tuple[str, str], bool]) -> list[Claim]:
-    pair = tuple(dataset.attrs["published_title"].split(", "))
-    if pair not in reached:
+def _published(dataset: xr.Dataset, found: dict[tuple[str, str], xr.Dataset]) -> list[Claim]:
+    data, network = pair = tuple(dataset.attrs["published_title"].split(", "))
+    if pair not in found:
         return []
-    one = dataset.sel(data=pair[0], network=pair[1])
+    one = found[data, network]
     ratio = float(one["dimension"]) / PUBLISHED
     return [
         Claim(
