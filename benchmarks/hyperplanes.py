@@ -6,11 +6,8 @@ measures all over a grid of D and d, writes `results/hyperplanes.json` and print
 """
 
 import argparse
-import datetime
 import json
 import multiprocessing
-import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +21,7 @@ from torch import Tensor
 
 import landscope as ls
 from benchmarks.memory import measured
+from benchmarks.setting import setting
 from benchmarks.timing import interleaved, seconds
 from landscope.hyperplanes import Basis, BasisKind, draw_basis
 
@@ -196,31 +194,13 @@ def compare_large(device: str) -> dict:
     return row | {"kinds": kinds}
 
 
-def setting(quick: bool, device: str) -> dict:
-    """As of `benchmarks.run`, but without the competitors, which need not be installed here."""
+def versions() -> dict[str, str]:
+    """Of what is measured here, the competitors of `benchmarks.run` being no part of it."""
     return {
-        "quick": quick,
-        "date": datetime.date.today().isoformat(),
-        "machine": _processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if device == "cuda" else None,
-        "python": platform.python_version(),
-        "versions": {
-            "landscope": ls.__version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-        },
+        "landscope": ls.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
     }
-
-
-def _processor() -> str:
-    """The processor's model, not this machine's name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(x.split(":")[1].strip() for x in lines if x.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.machine()
 
 
 def table(results: dict) -> str:
@@ -308,7 +288,7 @@ def _time(took: float) -> str:
 
 
 def measure(quick: bool, device: str, large: bool) -> dict:
-    results = {"setting": setting(quick, device), "grid": []}
+    results = {"setting": setting(quick, device, versions()), "grid": []}
     for num_params in NUM_PARAMS:
         for dim in DIMS:
             started = time.perf_counter()

@@ -4,16 +4,14 @@ python -m benchmarks.run [--quick] [--device cuda] [--threads 2] [--out results.
 """
 
 import argparse
-import datetime
 import json
-import os
-import platform
 import time
 from pathlib import Path
 
 import torch
 
 from benchmarks import density, eigen, layerwise, peers, products, render, wrong_answers
+from benchmarks.setting import setting
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
@@ -25,28 +23,6 @@ PARTS = {
     "layerwise": lambda quick, device: layerwise.compare(quick),
 }
 ON_GPU = ("products",)
-
-
-def setting(quick: bool, device: str) -> dict:
-    return {
-        "quick": quick,
-        "date": datetime.date.today().isoformat(),
-        "machine": _processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if device == "cuda" else None,
-        "python": platform.python_version(),
-        "versions": peers.versions(),
-    }
-
-
-def _processor() -> str:
-    """The processor's model, not this machine's name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(x.split(":")[1].strip() for x in lines if x.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.machine()
 
 
 def on_gpu(file: Path) -> str:
@@ -77,7 +53,7 @@ def main() -> None:
     kind = "gpu" if options.device == "cuda" else "quick" if options.quick else "full"
     out = options.out or HERE / "results" / f"{kind}.json"
     results = json.loads(out.read_text()) if out.exists() and options.parts != list(PARTS) else {}
-    results["setting"] = setting(options.quick, options.device)
+    results["setting"] = setting(options.quick, options.device, peers.versions())
     for name in options.parts:
         if options.device == "cuda" and name not in ON_GPU:
             continue
