@@ -247,3 +247,46 @@ def test_unflatten_is_linear(a, b):
     left = problem.unflatten(a * u + b * v)
     right = {k: a * x + b * problem.unflatten(v)[k] for k, x in problem.unflatten(u).items()}
     assert all(torch.allclose(left[k], right[k]) for k in left)
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.norm = nn.Embedding(5, 3), nn.BatchNorm1d(3)
+        self.head = nn.Linear(3, 5, bias=False)
+        self.head.weight = self.embedding.weight
+
+    def forward(self, tokens):
+        return self.head(self.norm(self.embedding(tokens)))
+
+
+def test_a_state_dict_is_a_point_with_tied_names_and_buffers():
+    model, other = Tied().eval(), Tied().eval()
+    other.norm.running_mean.fill_(0.3)
+    data = torch.arange(5), torch.arange(5)
+    problem, expected = ls.Problem(model, data), ls.Problem(other, data).loss()
+    torch.testing.assert_close(problem.at(other.state_dict()).loss(), expected)
+    one_name = {n: v for n, v in other.state_dict().items() if n != "head.weight"}
+    torch.testing.assert_close(problem.at(one_name).loss(), expected)
+    without_buffers = {"embedding.weight": other.embedding.weight} | {
+        f"norm.{name}": value for name, value in other.norm.named_parameters()
+    }
+    kept = problem.at(without_buffers).loss()
+    other.norm.running_mean.zero_()
+    torch.testing.assert_close(kept, problem.at(other).loss())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda state: state.pop("norm.weight"), "lacks 'norm.weight'"),
+        (lambda state: state.update(extra=torch.ones(1)), "it has 'extra'"),
+        (lambda state: state.update({"norm.bias": torch.ones(7)}), r"\(7,\) there and \(3,\)"),
+    ],
+)
+def test_weights_of_another_architecture_are_refused(change, said):
+    problem = ls.Problem(Tied().eval(), (torch.arange(5), torch.arange(5)))
+    state = Tied().state_dict()
+    change(state)
+    with pytest.raises(ValueError, match=said):
+        problem.at(state)

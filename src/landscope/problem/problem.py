@@ -16,6 +16,7 @@ from landscope.problem.batch_logits import BatchLogits
 from landscope.problem.data import as_batches
 from landscope.problem.forward import Forward, default_forward, unwrapped
 from landscope.problem.losses import CrossEntropy, Loss, MeanSquaredError, normalizer, resolve_loss
+from landscope.problem.named_state import fitted, tied_names
 from landscope.problem.network import (
     FunctionNetwork,
     ModuleNetwork,
@@ -220,34 +221,29 @@ class Problem:
         """
         return self._layout.unflatten(self._point(vector, "vector"))
 
-    def at(self, where: Float[Tensor, " D"] | nn.Module) -> "Problem":
+    def at(self, where: Float[Tensor, " D"] | nn.Module | Mapping[str, Tensor]) -> "Problem":
         """The same problem at other weights.
 
         Parameters
         ----------
-        where : Tensor, shape (D,), or nn.Module
-            A point of weight space, or a model with the same parameters and buffers, whose values
-            are copied (the measured model's own mode is kept).
+        where : Tensor, shape (D,), nn.Module, or mapping of names to tensors
+            A point of weight space; a model with the same parameters and buffers, whose values
+            are copied (the measured model's own mode is kept); or those by name, such as a
+            ``state_dict``. In a mapping, buffers and all but one of tied parameters may be
+            missing.
 
         Raises
         ------
         ValueError
-            For a vector of another length, a model with other parameters, or non-finite values.
+            For a vector of another length, other parameters or other shapes, or non-finite
+            values.
         """
         checks.check_surroundings()
         moved = copy.copy(self)
-        if isinstance(where, nn.Module):
-            where = unwrapped(where)
-            named = dict(where.named_parameters()) | dict(where.named_buffers())
-            expected = [*self._layout.shapes, *self._fixed]
-            if set(named) != set(expected):
-                differing = sorted(set(named) ^ set(expected))
-                raise ValueError(
-                    f"where is a model with other parameters: {differing[0]!r} is on one side only"
-                )
+        if isinstance(where, nn.Module | Mapping):
             state = {
                 name: floating_to(value.detach(), self.device, self.dtype).clone()
-                for name, value in named.items()
+                for name, value in self._named_state(where).items()
             }
             moved._vector = self._layout.flatten({n: state.pop(n) for n in self._layout.shapes})
             moved._fixed = state
@@ -366,6 +362,18 @@ class Problem:
                 checks.check_deterministic(self._network, state, self._on_device(data))
                 checks.check_examples_independent(self.batch_logits, self._vector, batch)
             yield batch
+
+    def _named_state(self, where: nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """All parameters and buffers that a model or a mapping has, named as this model's."""
+        if isinstance(where, nn.Module):
+            where = unwrapped(where)
+            return fitted(
+                dict(where.named_parameters()) | dict(where.named_buffers()), self.state()
+            )
+        module = self.module
+        buffers = {} if module is None else dict(module.named_buffers())
+        aliases = {} if module is None else tied_names(module)
+        return fitted(where, self.state(), buffers, aliases)
 
     def _on_device(self, data: Any) -> Any:
         return tree_map(lambda x: floating_to(x, self.device, self.dtype), data)

@@ -112,7 +112,7 @@ class Recorder:
 
     def step(
         self,
-        model: nn.Module | Tensor,
+        model: nn.Module | Tensor | Mapping[str, Tensor],
         step: int,
         scalars: Mapping[str, float | xr.DataArray] | None = None,
     ) -> None:
@@ -141,7 +141,7 @@ class Recorder:
             raise
         self._measured.add(step)
 
-    def _snapshot(self, model: nn.Module | Tensor) -> xr.Dataset:
+    def _snapshot(self, model: nn.Module | Tensor | Mapping[str, Tensor]) -> xr.Dataset:
         if isinstance(model, HyperplaneModel):
             model = model.merged()
         if isinstance(model, nn.Module) and has_empty_statistics(model):
@@ -162,7 +162,7 @@ class Recorder:
         known = geometry.settings(self.run.snapshot(min(self._measured)))
         return {name: value for name, value in known.items() if name in self._open}
 
-    def _first_recorded(self, model: nn.Module | Tensor) -> Problem:
+    def _first_recorded(self, model: nn.Module | Tensor | Mapping[str, Tensor]) -> Problem:
         """Rebuild the problem that was recorded first, or let it be this one."""
         stored = self.run.reference()
         if stored is None:
@@ -199,7 +199,7 @@ def _identity(problem: Problem) -> dict[str, Any]:
     }
 
 
-def _state(model: nn.Module | Tensor) -> dict[str, Tensor]:
+def _state(model: nn.Module | Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
     """All parameters and buffers by name; those that `state_dict` leaves out included."""
     if isinstance(model, Tensor):
         return {"vector": model}
@@ -207,7 +207,9 @@ def _state(model: nn.Module | Tensor) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def _with_state(model: nn.Module | Tensor, state: Mapping[str, Tensor]) -> nn.Module | Tensor:
+def _with_state(
+    model: nn.Module | Tensor | Mapping[str, Tensor], state: Mapping[str, Tensor]
+) -> nn.Module | Tensor:
     model = copy.deepcopy(model)
     for name, tensor in _state(model).items():
         tensor.copy_(state[name])
