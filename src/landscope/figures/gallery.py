@@ -1,6 +1,6 @@
 """All pictures, in the order of the report, and their files for print."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -87,15 +87,21 @@ def write_pictures(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for picture in pictures:
-        try:
-            drawn = picture.figure(measured)
-        except NotMeasuredError:
-            continue
+    for name, figure in drawn(pictures, measured):
         for suffix in ("png", "svg"):
-            path = folder / f"{file_stem(picture)}.{suffix}"
+            path = folder / f"{name}.{suffix}"
             with matplotlib.rc_context(PAPER):
                 # No date: the same measurements give the same file.
-                drawn.savefig(path, metadata={"Date": None} if suffix == "svg" else None)
+                figure.savefig(path, metadata={"Date": None} if suffix == "svg" else None)
             written.append(path)
     return written
+
+
+def drawn(pictures: Sequence[Picture], measured: xr.Dataset) -> Iterator[tuple[str, Figure]]:
+    """Draw those of `pictures` that can be drawn from `measured`, each with its file's stem."""
+    for picture in pictures:
+        try:
+            figure = picture.figure(measured)
+        except NotMeasuredError:
+            continue
+        yield file_stem(picture), figure

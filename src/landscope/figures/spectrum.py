@@ -93,7 +93,7 @@ def _panel(stage: Stage, operator: str, limits: tuple[float, float], named: bool
     symbol, colour = OPERATOR_SYMBOLS[operator], OPERATOR_COLOURS[operator]
     grid, density, error = thinned(
         stage.vector(f"{operator}_density_grid"),
-        _density(stage, operator),
+        density_of_the_rest(stage, operator),
         stage.vector(f"{operator}_density_stderr"),
     )
     outliers, others = _outliers(stage, operator), _others(stage, operator)
@@ -155,8 +155,21 @@ def thinned(
     return grid[kept], density[kept], error[kept]
 
 
-def _density(stage: Stage, operator: str) -> np.ndarray:
-    """The density without the eigenvalues that are drawn as sticks."""
+def density_of_the_rest(stage: Stage, operator: str) -> np.ndarray:
+    """Take the eigenvalues that are known singly, and drawn as sticks, out of a density.
+
+    Parameters
+    ----------
+    stage
+        Holds the density.
+    operator
+        "hessian" or "gauss_newton".
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (m,), on the grid of the density: of n single eigenvalues, its integral is 1 − n/D.
+    """
     grid, width = (
         stage.vector(f"{operator}_density_grid"),
         stage.number(f"{operator}_density_width"),

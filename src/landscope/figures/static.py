@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from landscope.figures.panel import Curve, Level, Panel, names_to_explain
@@ -66,6 +67,28 @@ def settle(figure: Figure) -> None:
     """Lay the figure out once and for all, which is slow, instead of once for each file."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
+
+
+@matplotlib.rc_context(PAPER)
+def pixels(figure: Figure, dpi: int = 150) -> np.ndarray:
+    """Give a drawn figure as an image, for the screen.
+
+    Parameters
+    ----------
+    figure
+        As `draw` returns it.
+    dpi
+        Pixels for each inch.
+
+    Returns
+    -------
+    numpy.ndarray
+        Red, green and blue, shape (height, width, 3), uint8.
+    """
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[..., :3]
 
 
 def write_caption(figure: Figure, caption: str) -> None:

@@ -59,7 +59,7 @@ def summary(trajectory: xr.Dataset) -> list[Group]:
     list of Group
         The paper's four properties, then the observations its model rests on, then training.
     """
-    numbers = _with_entries(trajectory)
+    numbers = with_entries(trajectory)
     groups = (
         Group(heading, [_row(numbers, *row) for row in rows if present(numbers, row[0])])
         for heading, rows in _GROUPS
@@ -107,7 +107,7 @@ def _power_of_ten(power: int) -> str:
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-# Variable and label; an entry of an array by the name that `_with_entries` gives it.
+# Variable and label; an entry of an array by the name that `with_entries` gives it.
 _GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "Property 1 · few directions of high curvature",
@@ -169,19 +169,39 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 )
 
 
-def _with_entries(trajectory: xr.Dataset) -> xr.Dataset:
-    """Add the numbers that are one entry of an array."""
-    C = number_of_classes(trajectory)
-    entries = {
+def with_entries(trajectory: xr.Dataset) -> xr.Dataset:
+    """Add the numbers that are one entry of an array.
+
+    Parameters
+    ----------
+    trajectory
+        With dimension `step`.
+
+    Returns
+    -------
+    xarray.Dataset
+        With `lambda_max` of H and its error, `gauss_newton_lambda_max`, the shares of ‖g‖² in the
+        top C of H and of G, and the share of G in λ_max(H), as far as they were measured.
+
+    Examples
+    --------
+    >>> trajectory = xr.Dataset({"hessian_eigenvalues": (("step", "rank"), [[3.0, 1.0]])})
+    >>> with_entries(trajectory).lambda_max.values
+    array([3.])
+    """
+    entries = {  # array and place; None for the place C
         "lambda_max": ("hessian_eigenvalues", 1),
         "lambda_max_stderr": ("hessian_residuals", 1),
-        "hessian_top_power": ("hessian_gradient_power", C),
-        "gauss_newton_top_power": ("gauss_newton_gradient_power", C),
+        "gauss_newton_lambda_max": ("gauss_newton_eigenvalues", 1),
+        "hessian_top_power": ("hessian_gradient_power", None),
+        "gauss_newton_top_power": ("gauss_newton_gradient_power", None),
         "top_share": ("gauss_newton_share", 1),
     }
     return trajectory.assign(
         {
-            name: trajectory[array].isel(rank=min(place, trajectory.sizes["rank"]) - 1)
+            name: trajectory[array].isel(
+                rank=min(place or number_of_classes(trajectory), trajectory.sizes["rank"]) - 1
+            )
             for name, (array, place) in entries.items()
             if array in trajectory
         }

@@ -28,14 +28,21 @@ def summarize(run: Run) -> dict[str, Any]:
     steps = run.steps()
     return {
         "steps": steps,
-        "first": _scalars(run.snapshot(steps[0])),
-        "last": _scalars(run.snapshot(steps[-1])),
+        "first": scalars(run.snapshot(steps[0])),
+        "last": scalars(run.snapshot(steps[-1])),
         "config": run.config,
         "versions": {package: version(package) for package in _PACKAGES},
     }
 
 
-def _scalars(snapshot: xr.Dataset) -> dict[str, Any]:
+def scalars(snapshot: xr.Dataset) -> dict[str, Any]:
+    """Read every number of a snapshot that is no array, by its name.
+
+    Examples
+    --------
+    >>> scalars(xr.Dataset({"loss": 2.5, "hessian_eigenvalues": ("rank", [3.0, 1.0])}))
+    {'loss': 2.5}
+    """
     return {
         str(name): variable.item()
         for name, variable in snapshot.data_vars.items()
