@@ -8,11 +8,12 @@ import xarray as xr
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+import landscope as ls
 from landscope.hyperplanes import AffineHyperplane
 from landscope.problem import Problem
 from landscope.runs import Run
 from landscope.training import Recorder
-from landscope.training.batch_norm import calibrated
+from landscope.training.batch_norm import calibrated, with_statistics
 
 
 def make_model(seed=0):
@@ -77,6 +78,84 @@ def test_training_is_bit_identical_with_and_without_the_recorder(tmp_path):
     assert all(module.training for module in recorded.modules())
     for name, value in alone.state_dict().items():
         assert torch.equal(value, recorded.state_dict()[name]), name
+
+
+def test_real_measurements_leave_training_bit_identical(tmp_path):
+    alone, recorded = make_model(), make_model()
+    torch.manual_seed(7)
+    descend(alone, 6)
+    torch.manual_seed(7)
+    measure = partial(ls.measure, num_eigenvalues=3, num_probes=2, num_steps=10)
+    with Recorder(make_problem(recorded), tmp_path, 3, measure) as recorder:
+        descend(recorded, 6, recorder)
+    assert recorder.run.steps() == [0, 3, 6]
+    assert recorder.run.snapshot(6).attrs["failures"] == ""
+    for name, value in alone.state_dict().items():
+        assert torch.equal(value, recorded.state_dict()[name]), name
+
+
+def eigenvalues_from(problem, eigenvectors=None):
+    """Stand for `measure`: keep where the search started."""
+    starts.append(eigenvectors.get("hessian"))
+    found = ls.eigsh(ls.Hessian(problem), 2, tol=1e-6, v0=starts[-1])
+    eigenvectors["hessian"] = found.vectors
+    return xr.Dataset({"hessian_eigenvalues": ("rank", found.values)})
+
+
+starts: list = []
+
+
+@pytest.mark.parametrize("stops", [[4], [2, 4]])
+def test_searches_start_from_the_eigenvectors_before_also_after_a_resume(tmp_path, stops):
+    starts.clear()
+    model, points = make_model(), {}
+    for stop in stops:
+        with Recorder(make_problem(model), tmp_path, 2, eigenvalues_from) as recorder:
+            for step in range(stop + 1):
+                generator = torch.Generator().manual_seed(step)
+                point = torch.randn(recorder.problem.num_params, generator=generator)
+                points[step] = with_statistics(recorder.problem.at(0.3 * point))
+                recorder.step(0.3 * point, step)
+    assert starts[0] is None
+    for step, start in zip((0, 2), starts[1:], strict=True):
+        H = ls.Hessian(points[step])
+        values = recorder.run.snapshot(step).hessian_eigenvalues.values
+        assert float((H @ start - start * torch.tensor(values)).norm()) < 1e-4 * values.max()
+
+
+def test_a_state_dict_is_recorded_as_the_model_itself(tmp_path):
+    model = make_model()
+    with Recorder(make_problem(model), tmp_path, [0, 1], loss_and_length) as recorder:
+        recorder.step(model, 0)
+        recorder.step(model.state_dict(), 1)
+    first, second = recorder.run.snapshot(0), recorder.run.snapshot(1)
+    assert float(first.loss) == float(second.loss)
+    assert float(second.way) == 0
+
+
+class Board:
+    def __init__(self, fails=False):
+        self.shown, self.closed, self.fails = [], False, fails
+
+    def log(self, step, snapshot):
+        if self.fails:
+            raise ConnectionError("no network")
+        self.shown.append((step, float(snapshot.loss)))
+
+    def close(self):
+        self.closed = True
+
+
+def test_trackers_are_shown_every_snapshot_and_one_that_fails_ends_nothing(tmp_path):
+    model, good, bad = make_model(), Board(), Board(fails=True)
+    recorder = Recorder(make_problem(model), tmp_path, 1, loss_and_length, trackers=[bad, good])
+    for step in (0, 1):
+        with pytest.warns(UserWarning, match=r"Board.log failed: no network; the run folder has"):
+            recorder.step(model, step)
+    recorder.close()
+    assert good.shown == [(s, float(recorder.run.snapshot(s).loss)) for s in (0, 1)]
+    assert good.closed
+    assert bad.closed
 
 
 def test_a_snapshot_is_the_problem_at_the_weights_of_its_step(tmp_path):

@@ -65,6 +65,7 @@ def curvature(
     memory_limit: int | None = None,
     tol: float = 1e-4,
     seed: int = 0,
+    v0: Float[Tensor, "D j"] | None = None,
 ) -> Curvature:
     """Measure the curvature at one point of weight space.
 
@@ -87,6 +88,8 @@ def curvature(
         Residuals are at most tol·|λ|max.
     seed : int
         Of start vectors and probes.
+    v0 : Tensor, shape (D, j), optional
+        Where the search for the top eigenvalues starts, such as the eigenvectors at nearby weights.
 
     Returns
     -------
@@ -108,7 +111,7 @@ def curvature(
     """
     A = PointOperators(problem, method, memory_limit).resolve(operator)
     k = default_num_eigenvalues(problem) if k is None else k
-    top = eigsh(A, k, which="LA", tol=tol, seed=seed)
+    top = eigsh(A, k, which="LA", tol=tol, seed=seed, v0=v0)
     bottom = None if getattr(A, "psd", False) else eigsh(A, 1, which="SA", tol=tol, seed=seed)
     total = trace(A, seed=seed)
     norm = frobenius_norm(A, seed=seed + 1)  # other probes: the ratio takes them as independent

@@ -1,7 +1,7 @@
 """All measurements at one point of weight space, as one labelled data set."""
 
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, MutableMapping
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -56,6 +56,7 @@ def measure(
     num_probes: int = 8,
     num_steps: int = 60,
     reference: Problem | None = None,
+    eigenvectors: MutableMapping[str, torch.Tensor] | None = None,
     method: Methods = ProductMethod.AUTO,
     memory_limit: int | None = None,
     tol: float = 1e-4,
@@ -77,6 +78,9 @@ def measure(
         Random vectors, and Lanczos steps on each, of the spectral densities.
     reference : Problem, optional
         The same problem at other weights, against which the tangent kernel's drift is taken.
+    eigenvectors : mutable mapping from names to Tensor of shape (D, k), optional
+        Eigenvectors of "hessian" and "gauss_newton" at nearby weights, where the searches start;
+        those that are found take their places.
     method : ProductMethod or str, or mapping from names to them
         How products are computed, see `landscope.products.ProductMethod`; a mapping says it for
         "hessian", "gauss_newton" and "logit_curvature" each.
@@ -136,7 +140,10 @@ def measure(
 
     @cache
     def curved(name: str) -> Curvature:
-        return curvature(problem, k, point[name], tol=tol, seed=seed)
+        starts = {} if eigenvectors is None else eigenvectors
+        found = curvature(problem, k, point[name], tol=tol, seed=seed, v0=starts.get(name))
+        starts[name] = found.vectors
+        return found
 
     def density(name: str) -> SpectralDensity:
         A = point[name]

@@ -32,7 +32,8 @@ def fitted(
     Examples
     --------
     >>> import torch
-    >>> fitted({"weight": torch.ones(2)}, {"weight": torch.zeros(2), "mean": torch.zeros(1)}, {"mean"})
+    >>> model = {"weight": torch.zeros(2), "mean": torch.zeros(1)}
+    >>> fitted({"weight": torch.ones(2)}, model, optional={"mean"})
     {'weight': tensor([1., 1.]), 'mean': tensor([0.])}
     """
     aliases = aliases or {}

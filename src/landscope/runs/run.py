@@ -30,6 +30,7 @@ class Run:
         RUN/snapshots/00000120.nc               one measured step each; immutable
         RUN/checkpoints/00000120.safetensors    the last two
         RUN/reference.safetensors               the weights that drifts are measured from
+        RUN/eigenvectors/00000120.safetensors   of the last measured step: the next one starts there
         RUN/summary.json                        the main numbers
 
     Every file is written beside its place and renamed, so a run killed at any moment loses at
@@ -209,6 +210,21 @@ class Run:
         """Read the weights that later snapshots are compared with, None where there are none."""
         return read_tensors(self._reference_file)[0] if self._reference_file.exists() else None
 
+    def write_eigenvectors(self, step: int, blocks: Mapping[str, Tensor]) -> None:
+        """Keep the eigenvectors found at `step`, by operator, before its snapshot is written."""
+        if not blocks:
+            return
+        self._eigenvectors.mkdir(exist_ok=True)
+        write_tensors(self._eigenvectors / f"{step:08d}.safetensors", blocks, {})
+        for old in _steps_in(self._eigenvectors, "safetensors"):
+            if old not in (step, *self.steps()[-1:]):
+                (self._eigenvectors / f"{old:08d}.safetensors").unlink()
+
+    def eigenvectors(self) -> dict[str, Tensor]:
+        """Read the eigenvectors of the last measured step, by operator; empty if none are kept."""
+        last = [self._eigenvectors / f"{step:08d}.safetensors" for step in self.steps()[-1:]]
+        return read_tensors(last[0])[0] if last and last[0].exists() else {}
+
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write `summary.json`, replacing an older one; NaN becomes null."""
         write_json(self._summary_file, summary)
@@ -236,6 +252,10 @@ class Run:
     @property
     def _checkpoints(self) -> Path:
         return self.path / "checkpoints"
+
+    @property
+    def _eigenvectors(self) -> Path:
+        return self.path / "eigenvectors"
 
     def _snapshot_file(self, step: int) -> Path:
         return self._snapshots / f"{step:08d}.nc"

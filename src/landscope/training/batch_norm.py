@@ -1,21 +1,52 @@
 """Statistics for BatchNorm layers that have not seen any data yet."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_map
 
+from landscope.problem import Problem
 from landscope.problem.forward import Forward, default_forward
 from landscope.problem.network import floating_to
 
 
-def has_empty_statistics(model: nn.Module) -> bool:
-    """Tell whether `model` has a BatchNorm layer whose running statistics are still empty."""
-    return bool(_empty_layers(model))
+def with_statistics(problem: Problem) -> Problem:
+    """Give the problem with BatchNorm statistics that are not empty.
+
+    Parameters
+    ----------
+    problem
+        Layers that have seen no batch at its point get the statistics of one pass over its data;
+        a problem without such layers is given back as it is.
+    """
+    if problem.module is None or not has_empty_statistics(problem.module, problem.state()):
+        return problem
+    model = copy.deepcopy(problem.module).to(problem.device, problem.dtype)
+    model.load_state_dict(problem.state(), strict=False)
+    return problem.at(calibrated(model, (b.data for b in problem.batches), problem.forward))
+
+
+def has_empty_statistics(model: nn.Module, state: Mapping[str, Tensor] | None = None) -> bool:
+    """Tell whether a BatchNorm layer's running statistics are still empty.
+
+    Parameters
+    ----------
+    model
+        The network.
+    state
+        Its parameters and buffers; its own if absent.
+    """
+    state = dict(model.named_buffers()) if state is None else state
+    counts = (
+        state.get(f"{name}.num_batches_tracked".removeprefix("."))
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm)
+    )
+    return any(count is not None and count == 0 for count in counts)
 
 
 @torch.no_grad()

@@ -1,15 +1,14 @@
 """Measurements taken along any training loop."""
 
-import copy
 import inspect
 import operator
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
-import torch
 import xarray as xr
 from torch import Tensor, nn
 
@@ -19,12 +18,28 @@ from landscope.problem import Problem
 from landscope.problem.data import fingerprints
 from landscope.products import ProductMethod
 from landscope.runs import Run
-from landscope.training.batch_norm import calibrated, has_empty_statistics
+from landscope.training.batch_norm import with_statistics
+from landscope.training.overhead import Overhead, OverheadWarning
 from landscope.training.random_state import preserved_random_state
 from landscope.training.schedule import Schedule, as_predicate
 from landscope.training.summary import summarize
 
+KEPT_BYTES = 2**30
+"""Eigenvectors up to this size are kept in the run, so that a resumed one starts from the same."""
+
 Measure = Callable[..., xr.Dataset]
+Point = nn.Module | Tensor | Mapping[str, Tensor]
+"""A model, a point (D,) of weight space, or parameters and buffers by name."""
+
+
+class Tracker(Protocol):
+    """Where measurements are shown beside the run folder, such as a dashboard."""
+
+    def log(self, step: int, snapshot: xr.Dataset) -> None:
+        """Show what was measured at `step`."""
+
+    def close(self) -> None:
+        """Finish what was begun."""
 
 
 class Recorder:
@@ -48,12 +63,32 @@ class Recorder:
         `functools.partial`. If it takes a keyword `reference`, it is given the first problem
         recorded, from which drifts are measured, also after a resume. If it takes `method` or
         `memory_limit` and they are left open, what the first measurement picked and wrote into its
-        snapshot holds for all of the run.
+        snapshot holds for all of the run. If it takes `eigenvectors`, its eigensolvers start from
+        those of the measurement before.
+    max_overhead
+        Largest share of the loop's time that measuring may take, such as 0.1. Scheduled steps that
+        cannot be afforded are left out: they are in `skipped`, in `summary.json` and in a warning
+        at the end. The first measurement is always made; training pays for it before the second.
+    trackers
+        Where each snapshot is shown besides, once it is kept in the run.
+
+    Attributes
+    ----------
+    run : Run
+        The run.
+    skipped : list of int
+        Scheduled steps that `max_overhead` left out.
 
     Raises
     ------
     TypeError, ValueError
-        If `schedule` is none of these, or the run belongs to another problem.
+        If `schedule` is none of these, `max_overhead` is no share, or the run belongs to another
+        problem.
+
+    Warns
+    -----
+    OverheadWarning
+        At the end, if `max_overhead` left out scheduled steps.
 
     Notes
     -----
@@ -62,7 +97,7 @@ class Recorder:
 
     Examples
     --------
-    >>> import tempfile
+    >>> import tempfile, torch
     >>> model = nn.Linear(2, 3)
     >>> problem = Problem(model, (torch.ones(4, 2), torch.tensor([0, 1, 2, 0])))
     >>> def loss_only(problem):
@@ -84,15 +119,21 @@ class Recorder:
         run: Run | str | Path,
         schedule: Schedule,
         measure: Measure | None = None,
+        *,
+        max_overhead: float | None = None,
+        trackers: Collection[Tracker] = (),
     ) -> None:
+        self._overhead = Overhead(max_overhead)
+        self._scheduled = as_predicate(schedule)
         self.problem = problem
         self.run = run if isinstance(run, Run) else Run.create(run, _identity(problem))
-        self._scheduled = as_predicate(schedule)
+        self.skipped: list[int] = list((self.run.summary() or {}).get("skipped", ()))
+        self._trackers = trackers
         self._measured = set(self.run.steps())
         self._measure = measure or geometry.measure
-        self._wants_reference = _takes_reference(self._measure)
+        self._takes = _free_keywords(self._measure)
         self._reference: Problem | None = None
-        self._open = _left_open(self._measure)
+        self._eigenvectors = self.run.eigenvectors() if "eigenvectors" in self._takes else {}
 
     def __enter__(self) -> Self:
         return self
@@ -103,16 +144,36 @@ class Recorder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write `summary.json`, close the trackers, and say what was left out."""
         if self._measured:
-            self.run.write_summary(summarize(self.run))
+            self.run.write_summary(summarize(self.run) | {"skipped": self.skipped})
+        for tracker in self._trackers:
+            _unless_it_fails(tracker.close)
+        if self.skipped:
+            shown = ", ".join(map(str, self.skipped[:5])) + ", …" * (len(self.skipped) > 5)
+            warnings.warn(
+                f"{len(self.skipped)} scheduled steps were not measured, to keep measuring at "
+                f"{self._overhead.most:.0%} of the time (it took {self._overhead.share:.1%}): "
+                f"{shown}",
+                OverheadWarning,
+                stacklevel=3,
+            )
+
+    @property
+    def overhead(self) -> float:
+        """Share of the time since the Recorder was made that was spent measuring."""
+        return self._overhead.share
 
     def due(self, step: int) -> bool:
-        """Tell whether `step` is scheduled and not yet in the run."""
-        return step not in self._measured and self._scheduled(step)
+        """Tell whether `step` is scheduled, not yet in the run, and can be afforded."""
+        return self._wanted(step) and self._overhead.affordable()
 
     def step(
         self,
-        model: nn.Module | Tensor | Mapping[str, Tensor],
+        model: Point,
         step: int,
         scalars: Mapping[str, float | xr.DataArray] | None = None,
     ) -> None:
@@ -121,7 +182,8 @@ class Recorder:
         Parameters
         ----------
         model
-            The network being trained, the model of a hyperplane, or a point (D,) of weight space.
+            The network being trained, the model of a hyperplane, a point (D,) of weight space, or
+            parameters and buffers by name, such as a ``state_dict``.
         step
             Updates made so far.
         scalars
@@ -129,63 +191,81 @@ class Recorder:
             its attributes along.
         """
         step = operator.index(step)
-        if not self.due(step):
+        if not self._wanted(step):
+            return
+        if not self._overhead.affordable():
+            if step not in self.skipped:
+                self.skipped.append(step)
             return
         try:
-            with preserved_random_state():
-                self.run.write_snapshot(step, self._snapshot(model).assign(scalars or {}))
+            with self._overhead.measuring(), preserved_random_state():
+                snapshot = self._snapshot(model).assign(scalars or {})
+                if sum(block.nbytes for block in self._eigenvectors.values()) <= KEPT_BYTES:
+                    self.run.write_eigenvectors(step, self._eigenvectors)
+                self.run.write_snapshot(step, snapshot)
+                for tracker in self._trackers:
+                    _unless_it_fails(tracker.log, step, snapshot)
         except Exception as error:
             error.add_note(
                 f"while measuring step {step}; earlier steps are kept in {self.run.path}"
             )
             raise
         self._measured.add(step)
+        self.skipped = [skipped for skipped in self.skipped if skipped != step]
 
-    def _snapshot(self, model: nn.Module | Tensor | Mapping[str, Tensor]) -> xr.Dataset:
+    def _wanted(self, step: int) -> bool:
+        return step not in self._measured and self._scheduled(step)
+
+    def _snapshot(self, model: Point) -> xr.Dataset:
         if isinstance(model, HyperplaneModel):
             model = model.merged()
-        if isinstance(model, nn.Module) and has_empty_statistics(model):
-            batches = (batch.data for batch in self.problem.batches)
-            model = calibrated(model, batches, self.problem.forward)
-        here = self.problem.at(model)
-        if not self._wants_reference:
-            return self._measure(here, **self._picked)
-        if self._reference is None:
-            self._reference = self._first_recorded(model)
-        return self._measure(here, reference=self._reference, **self._picked)
+        here = with_statistics(self.problem.at(model))
+        options = self._picked
+        if "reference" in self._takes:
+            self._reference = self._reference or self._first_recorded(here)
+            options["reference"] = self._reference
+        if "eigenvectors" in self._takes:
+            options["eigenvectors"] = self._eigenvectors
+        return self._measure(here, **options)
 
     @property
     def _picked(self) -> dict[str, Any]:
         """What the first measurement of the run, in this process or before, picked for itself."""
-        if not (self._open and self._measured):
+        open_to_it = self._takes & {"method", "memory_limit"}
+        if not (open_to_it and self._measured):
             return {}
         known = geometry.settings(self.run.snapshot(min(self._measured)))
-        return {name: value for name, value in known.items() if name in self._open}
+        return {name: value for name, value in known.items() if name in open_to_it}
 
-    def _first_recorded(self, model: nn.Module | Tensor | Mapping[str, Tensor]) -> Problem:
+    def _first_recorded(self, here: Problem) -> Problem:
         """Rebuild the problem that was recorded first, or let it be this one."""
         stored = self.run.reference()
         if stored is None:
-            stored = _state(model)
-            self.run.write_reference(stored)
-        return self.problem.at(_with_state(model, stored))
+            self.run.write_reference(here.state())
+            return here
+        return self.problem.at(stored)
 
 
-def _takes_reference(measure: Measure) -> bool:
+def _free_keywords(measure: Measure) -> set[str]:
+    """Keywords that `measure` takes and that nobody has set; AUTO and None set nothing."""
     bound = measure.keywords if isinstance(measure, partial) else {}
-    return "reference" in inspect.signature(measure).parameters and "reference" not in bound
-
-
-def _left_open(measure: Measure) -> set[str]:
-    """Which of the settings that `measure` takes it is to pick itself."""
-    bound = measure.keywords if isinstance(measure, partial) else {}
-    parameters = inspect.signature(measure).parameters
-    to_pick = {"method": ProductMethod.AUTO, "memory_limit": None}
     return {
         name
-        for name, left_open in to_pick.items()
-        if name in parameters and bound.get(name, left_open) == left_open
+        for name in inspect.signature(measure).parameters
+        if bound.get(name) in (None, ProductMethod.AUTO)
     }
+
+
+def _unless_it_fails(act: Callable[..., None], *arguments: Any) -> None:
+    """What is shown elsewhere must not end the training: a failure is a warning."""
+    try:
+        act(*arguments)
+    except Exception as failure:
+        warnings.warn(
+            f"{type(act.__self__).__name__}.{act.__name__} failed: {failure}; the run folder has "  # type: ignore[attr-defined]
+            "what was measured",
+            stacklevel=4,
+        )
 
 
 def _identity(problem: Problem) -> dict[str, Any]:
@@ -197,20 +277,3 @@ def _identity(problem: Problem) -> dict[str, Any]:
         # The same for the same examples in any order and any batches, up to rounding.
         "data": f"{sum(float(fingerprints(b.data).sum()) for b in problem.batches):.6e}",
     }
-
-
-def _state(model: nn.Module | Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """All parameters and buffers by name; those that `state_dict` leaves out included."""
-    if isinstance(model, Tensor):
-        return {"vector": model}
-    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
-
-
-@torch.no_grad()
-def _with_state(
-    model: nn.Module | Tensor | Mapping[str, Tensor], state: Mapping[str, Tensor]
-) -> nn.Module | Tensor:
-    model = copy.deepcopy(model)
-    for name, tensor in _state(model).items():
-        tensor.copy_(state[name])
-    return model
