@@ -81,7 +81,7 @@ def test_shards_are_joined_and_a_missing_one_is_named(tmp_path, weights, suffix)
     save({name: weights[name] for name in names[1:]}, second)
     assert_same(read_weights(first), weights)
     second.unlink()
-    with pytest.raises(FileNotFoundError, match="model-00002-of-00002.* do not exist"):
+    with pytest.raises(FileNotFoundError, match=r"model-00002-of-00002.* do not exist"):
         read_weights(first)
 
 

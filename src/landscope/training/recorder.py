@@ -86,7 +86,7 @@ class Recorder:
         measure: Measure | None = None,
     ) -> None:
         self.problem = problem
-        self.run = run if isinstance(run, Run) else Run.create(run, _identity(problem))
+        self.run = run if isinstance(run, Run) else Run.create(run, identity(problem))
         self._scheduled = as_predicate(schedule)
         self._measured = set(self.run.steps())
         self._measure = measure or geometry.measure
@@ -121,7 +121,8 @@ class Recorder:
         Parameters
         ----------
         model
-            The network being trained, the model of a hyperplane, or a point (D,) of weight space.
+            The network being trained, the model of a hyperplane, a point (D,) of weight space, or
+            parameters and buffers by name.
         step
             Updates made so far.
         scalars
@@ -168,6 +169,8 @@ class Recorder:
         if stored is None:
             stored = _state(model)
             self.run.write_reference(stored)
+        if isinstance(model, Mapping):
+            return self.problem.at(stored)
         return self.problem.at(_with_state(model, stored))
 
 
@@ -188,7 +191,8 @@ def _left_open(measure: Measure) -> set[str]:
     }
 
 
-def _identity(problem: Problem) -> dict[str, Any]:
+def identity(problem: Problem) -> dict[str, Any]:
+    """What tells a problem from others wherever it is in weight space, as JSON can hold it."""
     return {
         "num_params": problem.num_params,
         "num_examples": problem.num_examples,
@@ -203,13 +207,13 @@ def _state(model: nn.Module | Tensor | Mapping[str, Tensor]) -> dict[str, Tensor
     """All parameters and buffers by name; those that `state_dict` leaves out included."""
     if isinstance(model, Tensor):
         return {"vector": model}
+    if isinstance(model, Mapping):
+        return dict(model)
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
 @torch.no_grad()
-def _with_state(
-    model: nn.Module | Tensor | Mapping[str, Tensor], state: Mapping[str, Tensor]
-) -> nn.Module | Tensor:
+def _with_state(model: nn.Module | Tensor, state: Mapping[str, Tensor]) -> nn.Module | Tensor:
     model = copy.deepcopy(model)
     for name, tensor in _state(model).items():
         tensor.copy_(state[name])
