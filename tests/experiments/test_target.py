@@ -132,9 +132,9 @@ def test_what_is_no_target_is_refused(in_folder, target, error, message):
     ("text", "message"),
     [
         ("network: {nam: small_cnn}", "nam"),
-        ("network: {name: vgg}", "name='vgg'"),
-        ("data: {name: digits, max_examples: 0}", "max_examples"),
-        ("data: [", "cannot be read"),
+        ("network: {name: vgg}", "network.name: 'vgg' is not known"),
+        ("data: {name: digits, max_examples: 0}", "max_examples is 0"),
+        ("data: [", "no YAML"),
         ("weights: nowhere.safetensors", "nowhere.safetensors do not exist"),
     ],
 )

@@ -85,7 +85,9 @@ def test_real_measurements_leave_training_bit_identical(tmp_path):
     torch.manual_seed(7)
     descend(alone, 6)
     torch.manual_seed(7)
-    measure = partial(ls.measure, num_eigenvalues=3, num_probes=2, num_steps=10)
+    measure = partial(
+        ls.measure, parts=["probabilities", "clustering", "hessian"], num_eigenvalues=3
+    )
     with Recorder(make_problem(recorded), tmp_path, 3, measure) as recorder:
         descend(recorded, 6, recorder)
     assert recorder.run.steps() == [0, 3, 6]

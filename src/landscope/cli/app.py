@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from landscope.cli.config import config
 from landscope.cli.demo import demo
 from landscope.cli.failures import OneSentenceErrors
 from landscope.cli.goldilocks import goldilocks
@@ -33,6 +34,7 @@ app.command()(goldilocks)
 app.command()(intrinsic_dimension)
 app.command()(report)
 app.command()(show)
+app.add_typer(config, name="config")
 
 
 @app.callback()

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ByteSize
 from pydantic.fields import FieldInfo
 
 from landscope.cli.options import DataRoot, Device, Seed
+from landscope.experiments.config_file import nested_schema
 
 Command = TypeVar("Command", bound=Callable[..., None])
 Config = TypeVar("Config", bound=BaseModel)
@@ -59,7 +60,9 @@ def mirrors(config: type[BaseModel], *, optional: bool = False) -> Callable[[Com
 def parse(config: type[Config], choices: Mapping[str, Any]) -> Config:
     """Return the configuration that the options of `mirrors(config)` describe."""
     values = {
-        name: parse(nested, choices) if (nested := _nested(field)) else choices[name]
+        name: parse(nested, choices)
+        if (nested := nested_schema(field.annotation))
+        else choices[name]
         for name, field in config.model_fields.items()
     }
     return config(**values)
@@ -69,7 +72,7 @@ def _options(
     config: type[BaseModel], optional: bool, panel: str | None
 ) -> Iterator[inspect.Parameter]:
     for name, field in config.model_fields.items():
-        if nested := _nested(field):
+        if nested := nested_schema(field.annotation):
             yield from _options(nested, optional, panel=name.capitalize())
         else:
             yield inspect.Parameter(
@@ -110,11 +113,6 @@ def integers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise ValueError(f"{text!r} must be integers separated by commas") from None
-
-
-def _nested(field: FieldInfo) -> type[BaseModel] | None:
-    kind = field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def _bare(kind: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from landscope.cli.options import DataRoot, Out, Seed, TargetDevice, TargetName
+from landscope.cli.options import DataRoot, Out, Seed, TargetDevice, TargetName, Trust
 from landscope.cli.progress import progress_bar
 from landscope.cli.ranges import numbers
 from landscope.cli.results import print_zone, write_report_of
@@ -30,6 +30,7 @@ def goldilocks(
     seed: Seed = 0,
     device: TargetDevice = None,
     data_root: DataRoot = None,
+    trust: Trust = False,
 ) -> None:
     """Measure Tr/‖·‖ and the share of positive eigenvalues of the Hessian in random hyperplanes.
 
@@ -38,7 +39,7 @@ def goldilocks(
 
     Example:  [bold]landscope goldilocks point.yaml --radii 0.1:10:9:log[/bold]
     """
-    resolved = resolve_target(target, seed=seed, device=device, data_root=data_root)
+    resolved = resolve_target(target, seed=seed, device=device, data_root=data_root, trust=trust)
     with progress_bar("radii") as progress:
         run = zone_of(
             resolved,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from landscope.cli.options import DataRoot, Out, Seed, TargetDevice, TargetName
+from landscope.cli.options import DataRoot, Out, Seed, TargetDevice, TargetName, Trust
 from landscope.cli.progress import progress_bar
 from landscope.cli.ranges import numbers
 from landscope.cli.results import print_intrinsic_dimension, write_report_of
@@ -38,6 +38,7 @@ def intrinsic_dimension(
     seed: Seed = 0,
     device: TargetDevice = None,
     data_root: DataRoot = None,
+    trust: Trust = False,
 ) -> None:
     """Train in random hyperplanes of growing dimension, and find where they are enough.
 
@@ -47,7 +48,7 @@ def intrinsic_dimension(
 
     Example:  [bold]landscope intrinsic-dimension point.yaml --dims 10:1000:7:log[/bold]
     """
-    resolved = resolve_target(target, seed=seed, device=device, data_root=data_root)
+    resolved = resolve_target(target, seed=seed, device=device, data_root=data_root, trust=trust)
     wanted = None if dims is None else [int(dim) for dim in numbers("dims", dims, whole=True)]
     with progress_bar("trainings") as progress:
         run = intrinsic_dimension_of(

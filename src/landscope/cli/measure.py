@@ -1,14 +1,16 @@
-"""`landscope measure`: the local geometry at one point."""
+"""`landscope measure`: the local geometry at one point, or at each checkpoint of a folder."""
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from landscope.cli.config_options import mirrors
-from landscope.cli.options import DataRoot, Out, Seed, TargetDevice, TargetName
-from landscope.cli.progress import working
-from landscope.cli.results import print_snapshot, write_report_of
-from landscope.experiments import measure_point, resolve_target
+from landscope.cli.options import DataRoot, Out, Seed, TargetDevice, TargetName, Trust
+from landscope.cli.progress import progress_bar, working
+from landscope.cli.results import print_snapshot, print_trajectory, write_report_of
+from landscope.experiments import measure_checkpoints, measure_point, resolve_target
 from landscope.training import MeasureConfig
 
 
@@ -16,12 +18,21 @@ from landscope.training import MeasureConfig
 def measure(
     target: TargetName,
     out: Out = Path("runs/measure"),
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoints",
+            metavar="FOLDER",
+            help="Measure at each checkpoint of this folder: .safetensors, .pt, .pth, .bin, .ckpt.",
+        ),
+    ] = None,
+    trust: Trust = False,
     seed: Seed = 0,
     device: TargetDevice = None,
     data_root: DataRoot = None,
     **choices: Any,
 ) -> None:
-    """Measure everything at one point of weight space.
+    """Measure everything at one point of weight space, or at each checkpoint of a folder.
 
     A file may say, for example:
 
@@ -31,12 +42,23 @@ def measure(
 
     weights: runs/demo/checkpoints/00000250.safetensors
 
-    Example:  [bold]landscope measure point.yaml --out runs/point[/bold]
+    Of checkpoints the step is the number in their name. The same command again measures those
+    that are new.
+
+    Example:  [bold]landscope measure point.yaml --checkpoints FOLDER --out runs/point[/bold]
     """
-    resolved = resolve_target(target, seed=seed, device=device, data_root=data_root)
+    resolved = resolve_target(target, seed=seed, device=device, data_root=data_root, trust=trust)
     chosen = {name: value for name, value in choices.items() if value is not None}
     options = MeasureConfig(**{**resolved.measure.model_dump(), **chosen})
-    with working(f"measuring {resolved.problem}"):
-        run = measure_point(replace(resolved, measure=options), out, seed=seed)
-    print_snapshot(run)
+    resolved = replace(resolved, measure=options)
+    if folder := checkpoints or resolved.checkpoints:
+        with progress_bar("checkpoints") as progress:
+            run = measure_checkpoints(
+                resolved, folder, out, seed=seed, trust=trust, progress=progress
+            )
+        print_trajectory(run)
+    else:
+        with working(f"measuring {resolved.problem}"):
+            run = measure_point(resolved, out, seed=seed)
+        print_snapshot(run)
     write_report_of(run)

@@ -24,13 +24,21 @@ TargetName = Annotated[
     str,
     typer.Argument(
         metavar="TARGET",
-        help="A YAML or JSON file (network, data, weights, loss, measure), or "
+        help="A configuration file (landscope config init writes one), or "
         "package.module:function that returns a landscope.Problem.",
     ),
 ]
 TargetDevice = Annotated[
     str | None,
     typer.Option("--device", help="Where to compute; where the target is, if absent."),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Unpickle weights that are more than tensors, which can run any code: only for files "
+        "whose source you trust.",
+    ),
 ]
 RunFolder = Annotated[
     Path, typer.Argument(metavar="RUN", help="A run folder, as train, measure and demo write it.")

@@ -1,10 +1,14 @@
 """Experiments by name, and the points of weight space they start from."""
 
+from landscope.experiments.checkpoints import measure_checkpoints
+from landscope.experiments.config_example import example_config
+from landscope.experiments.config_file import read_config
 from landscope.experiments.demo import demo
 from landscope.experiments.networks.grid import Grid
 from landscope.experiments.networks.scale import SCALES
 from landscope.experiments.own_hyperplanes import intrinsic_dimension_of, zone_of
 from landscope.experiments.point import measure_point
+from landscope.experiments.point_config import PointConfig
 from landscope.experiments.properties import FourProperties, four_properties
 from landscope.experiments.random_model.sampling import sample_model
 from landscope.experiments.registry import EXPERIMENTS, REPRODUCTIONS
@@ -18,11 +22,15 @@ __all__ = [
     "FourProperties",
     "Grid",
     "Networks",
+    "PointConfig",
     "Reproduction",
     "demo",
+    "example_config",
     "four_properties",
     "intrinsic_dimension_of",
+    "measure_checkpoints",
     "measure_point",
+    "read_config",
     "reproduce",
     "resolve_target",
     "sample_model",

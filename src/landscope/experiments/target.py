@@ -2,72 +2,19 @@
 
 import importlib
 import inspect
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
-from torch import Tensor, nn
-
+from landscope.experiments.config_file import read_config
+from landscope.experiments.point_config import PointConfig
 from landscope.problem import Problem
-from landscope.runs.checkpoint import read_tensors
+from landscope.runs import read_weights
 from landscope.training import MeasureConfig
 from landscope.zoo import load_dataset, make_network
-
-_CHECKPOINT_PREFIX = "model."
-
-
-class NetworkConfig(BaseModel):
-    """A network of the zoo."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(default="small_cnn", description="Network, by its name in the zoo.")
-    nonlinearity: str = Field(default="relu", description="Elementwise nonlinearity.")
-    normalization: str = Field(
-        default="none", description="Normalisation before each nonlinearity."
-    )
-    width: PositiveFloat = Field(default=1.0, description="Multiplies the widths of the layers.")
-
-
-class DataConfig(BaseModel):
-    """A data set of the zoo, and which of its examples are measured."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(default="digits", description="Data set, by its name in the zoo.")
-    classes: tuple[int, ...] | None = Field(default=None, description="Only these classes.")
-    split: Literal["train", "test"] = Field(
-        default="train", description="Which examples to measure on."
-    )
-    max_examples: PositiveInt = Field(default=300, description="At most so many, classes balanced.")
-
-
-class PointConfig(BaseModel):
-    """A configuration file of `landscope measure`.
-
-    Examples
-    --------
-    >>> PointConfig.model_validate({"network": {"nonlinearity": "tanh"}}).network.name
-    'small_cnn'
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    network: NetworkConfig = NetworkConfig()
-    data: DataConfig = DataConfig()
-    weights: Path | None = Field(
-        default=None,
-        description="safetensors file, relative to the configuration file; a checkpoint of a run "
-        "will do. Without it the network is measured at its initialisation.",
-    )
-    loss: Literal["cross_entropy", "mse"] = "cross_entropy"
-    measure: MeasureConfig = MeasureConfig()
 
 
 @dataclass(frozen=True)
@@ -84,12 +31,15 @@ class Target:
         How to measure it.
     make_test : callable, optional
         Makes `test`, where a file names a data set and trains on it.
+    checkpoints : Path, optional
+        A folder of weights to follow, where a file names one.
     """
 
     problem: Problem
     description: dict[str, Any]
     measure: MeasureConfig
     make_test: Callable[[], Problem] | None = None
+    checkpoints: Path | None = None
 
     @cached_property
     def test(self) -> Problem | None:
@@ -103,6 +53,7 @@ def resolve_target(
     seed: int = 0,
     device: str | None = None,
     data_root: str | Path | None = None,
+    trust: bool = False,
 ) -> Target:
     """Return the Problem that `target` names.
 
@@ -118,6 +69,8 @@ def resolve_target(
         Where to compute.
     data_root : path, optional
         Folder of the data files.
+    trust : bool
+        Unpickle the weights that a file names, should they be more than plain weights.
 
     Returns
     -------
@@ -130,19 +83,57 @@ def resolve_target(
     """
     options: dict[str, Any] = {"seed": seed, "device": device, "data_root": data_root}
     if Path(target).suffix in {".yaml", ".yml", ".json"}:
-        return _from_file(Path(target), **options)
+        return _from_file(Path(target), trust=trust, **options)
     if ":" in target:
-        return _from_function(target, **options)
+        return Target(_from_function(target, **options), {"function": target}, MeasureConfig())
     raise ValueError(
         f"TARGET {target!r} is neither a configuration file (.yaml, .yml, .json) nor "
         "package.module:function"
     )
 
 
-def _from_file(
-    path: Path, *, seed: int, device: str | None, data_root: str | Path | None
-) -> Target:
-    config = PointConfig.model_validate(_read(path))
+def at_weights(problem: Problem, path: Path, trust: bool = False) -> Problem:
+    """The same problem at the weights of a file.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the file cannot be read, see `landscope.runs.read_weights`, or is of another
+        architecture.
+    """
+    named = read_weights(path, trust, problem.state())
+    try:
+        return problem.at(named)
+    except ValueError as error:
+        reason = str(error).removeprefix("where is of another architecture: ")
+        raise ValueError(f"weights {path} do not fit the network: {reason}") from None
+
+
+def _from_file(path: Path, *, trust: bool, **options: Any) -> Target:
+    config = read_config(path, PointConfig)
+    weights = config.weights and path.parent / config.weights
+    make_test: Callable[[], Problem] | None = None
+    if config.problem is None:
+        problem, make_test = _from_zoo(config, **options)
+    else:
+        problem = _from_function(config.problem, **options)
+
+    def placed(problem: Problem) -> Problem:
+        return at_weights(problem, weights, trust) if weights else problem
+
+    return Target(
+        placed(problem),
+        {"file": config.model_dump(mode="json")},
+        config.measure,
+        make_test and (lambda: placed(make_test())),
+        config.checkpoints and path.parent / config.checkpoints,
+    )
+
+
+def _from_zoo(
+    config: PointConfig, *, seed: int, device: str | None, data_root: str | Path | None
+) -> tuple[Problem, Callable[[], Problem] | None]:
+    """The problem, and what makes the same on test data."""
     data = load_dataset(
         config.data.name,
         data_root,
@@ -160,46 +151,15 @@ def _from_file(
         width=config.network.width,
         seed=seed,
     ).eval()
-    if config.weights is not None:
-        _load_weights(model, path.parent / config.weights)
     problem_on = partial(Problem, model, loss=config.loss, device=device)
     trains = config.data.split == "train"
-    return Target(
+    return (
         problem_on(data.train if trains else data.test),
-        {"file": config.model_dump(mode="json")},
-        config.measure,
         partial(problem_on, data.test) if trains else None,
     )
 
 
-def _read(path: Path) -> Any:
-    if not path.is_file():
-        raise FileNotFoundError(f"TARGET {path} does not exist")
-    text = path.read_text(encoding="utf-8")
-    try:
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"TARGET {path} cannot be read: {error}") from None
-    return {} if content is None else content
-
-
-def _load_weights(model: nn.Module, path: Path) -> None:
-    """Load a state dict, or the part of a training checkpoint that is the model's."""
-    if not path.is_file():
-        raise FileNotFoundError(f"weights {path} do not exist")
-    tensors, _ = read_tensors(path)
-    state: dict[str, Tensor] = {
-        name.removeprefix(_CHECKPOINT_PREFIX): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(_CHECKPOINT_PREFIX)
-    }
-    try:
-        model.load_state_dict(state or tensors)
-    except RuntimeError as error:
-        raise ValueError(f"weights {path} do not fit the network: {error}") from None
-
-
-def _from_function(target: str, *, device: str | None, **options: Any) -> Target:
+def _from_function(target: str, *, device: str | None, **options: Any) -> Problem:
     function = _import_function(target)
     accepted = inspect.signature(function).parameters
     if device is not None and "device" not in accepted:
@@ -213,7 +173,7 @@ def _from_function(target: str, *, device: str | None, **options: Any) -> Target
         raise TypeError(
             f"{target} returned a {type(problem).__name__}; it must return a landscope.Problem"
         )
-    return Target(problem, {"function": target}, MeasureConfig())
+    return problem
 
 
 def _import_function(target: str) -> Any:

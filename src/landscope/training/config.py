@@ -1,6 +1,5 @@
 """What a training run is: every choice, checked and documented."""
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -21,19 +20,13 @@ from landscope.hyperplanes import BasisKind, random_kind
 from landscope.products import ProductMethod
 from landscope.training.learning_rate import Decay
 from landscope.zoo import DATASETS, NETWORKS, NONLINEARITIES, NORMALIZATIONS
-
-
-def _names(known: Collection[str]) -> str:
-    return ", ".join(sorted(known))
-
-
-def _one_of(names: Collection[str]) -> AfterValidator:
-    def check(name: str) -> str:
-        if name not in names:
-            raise ValueError(f"{name!r} is not known; accepted are {_names(names)}")
-        return name
-
-    return AfterValidator(check)
+from landscope.zoo.choices import (
+    DatasetName,
+    NetworkName,
+    NonlinearityName,
+    NormalizationName,
+    listed,
+)
 
 
 class MeasureConfig(BaseModel):
@@ -43,6 +36,7 @@ class MeasureConfig(BaseModel):
 
     num_eigenvalues: PositiveInt | None = Field(
         default=None,
+        examples=[20],
         description="Top eigenvalues of each operator; if absent, 2C and at least C + 10.",
     )
     num_probes: int = Field(
@@ -55,10 +49,12 @@ class MeasureConfig(BaseModel):
         default=1e-4, description="Residual of each eigenpair, relative to the largest eigenvalue."
     )
     method: ProductMethod = Field(
-        default=ProductMethod.AUTO, description="How products with an operator are computed."
+        default=ProductMethod.AUTO,
+        description=f"How products with an operator are computed: {', '.join(ProductMethod)}.",
     )
     memory_limit: Annotated[ByteSize, Field(gt=0)] | None = Field(
         default=None,
+        examples=["4GiB"],
         description="Memory for products beside model and data, in bytes or such as 4GiB; if "
         "absent, 40 % of what is free at the first measurement.",
     )
@@ -96,21 +92,17 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    data: Annotated[str, _one_of(DATASETS)] = Field(
-        default="digits", description=f"Data set: {_names(DATASETS)}."
-    )
+    data: DatasetName = Field(default="digits", description=f"Data set: {listed(DATASETS)}.")
     classes: tuple[NonNegativeInt, ...] | None = Field(
         default=None, description="Train on these classes only; all of them if absent."
     )
-    network: Annotated[str, _one_of(NETWORKS)] = Field(
-        default="small_cnn", description=f"Network: {_names(NETWORKS)}."
+    network: NetworkName = Field(default="small_cnn", description=f"Network: {listed(NETWORKS)}.")
+    nonlinearity: NonlinearityName = Field(
+        default="relu", description=f"Nonlinearity: {listed(NONLINEARITIES)}."
     )
-    nonlinearity: Annotated[str, _one_of(NONLINEARITIES)] = Field(
-        default="relu", description=f"Nonlinearity: {_names(NONLINEARITIES)}."
-    )
-    normalization: Annotated[str, _one_of(NORMALIZATIONS)] = Field(
+    normalization: NormalizationName = Field(
         default="none",
-        description=f"Normalisation before each nonlinearity: {_names(NORMALIZATIONS)}.",
+        description=f"Normalisation before each nonlinearity: {listed(NORMALIZATIONS)}.",
     )
     width: PositiveFloat = Field(
         default=1.0, description="Multiplies the widths of the network's layers."

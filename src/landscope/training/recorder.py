@@ -126,7 +126,7 @@ class Recorder:
         self._overhead = Overhead(max_overhead)
         self._scheduled = as_predicate(schedule)
         self.problem = problem
-        self.run = run if isinstance(run, Run) else Run.create(run, _identity(problem))
+        self.run = run if isinstance(run, Run) else Run.create(run, identity(problem))
         self.skipped: list[int] = list((self.run.summary() or {}).get("skipped", ()))
         self._trackers = trackers
         self._measured = set(self.run.steps())
@@ -268,7 +268,8 @@ def _unless_it_fails(act: Callable[..., None], *arguments: Any) -> None:
         )
 
 
-def _identity(problem: Problem) -> dict[str, Any]:
+def identity(problem: Problem) -> dict[str, Any]:
+    """What tells a problem from others wherever it is in weight space, as JSON can hold it."""
     return {
         "num_params": problem.num_params,
         "num_examples": problem.num_examples,
