@@ -100,6 +100,9 @@ DEFINITIONS = {
         "logit²/weight²",
         "c_k·c_l, c_k = mean over μ of J_k^μ",
     ),
+    "logits": Definition(
+        ("logit",), "logits looked at", "1", "index k of the logits whose clustering is measured"
+    ),
     "probabilities": Definition(("example", "logit"), "probability", "1", "p^μ = softmax(z^μ)"),
     "targets": Definition(("example",), "true class", "1", "class of μ"),
     "logit_curvature_ratio": Definition((), "H-term against G-term", "1", "‖R‖_F/‖G‖_F"),

@@ -11,6 +11,7 @@ import torch
 import xarray as xr
 from jaxtyping import Float, Float64
 
+from landscope.geometry.chosen_logits import Logits, choose_logits
 from landscope.geometry.class_decomposition import class_decomposition
 from landscope.geometry.class_labels import class_labels
 from landscope.geometry.class_probabilities import class_probabilities
@@ -53,6 +54,7 @@ def measure(
     *,
     parts: Collection[str] = PARTS,
     num_eigenvalues: int | None = None,
+    logits: Logits = None,
     num_probes: int = 8,
     num_steps: int = 60,
     reference: Problem | None = None,
@@ -73,7 +75,11 @@ def measure(
         "hessian_split", "hessian_density", "gauss_newton_density" and "tangent_kernel", which are
         all measured by default, and "class_decomposition", which takes a matrix of order N·C.
     num_eigenvalues : int, optional
-        Top eigenvalues of each operator; by default 2C, at least C + 10.
+        Top eigenvalues of each operator; by default 2C, at least C + 10, and 20 where C exceeds
+        100.
+    logits : int, sequence of int, or None
+        Whose clustering and probabilities are measured, or how many to draw; all by default, or 10
+        where there are more than 100.
     num_probes, num_steps : int
         Random vectors, and Lanczos steps on each, of the spectral densities.
     reference : Problem, optional
@@ -150,10 +156,11 @@ def measure(
         return spectral_density(A, num_probes, num_steps, seed=seed, deflate="converged")
 
     gradient = cache(problem.gradient)
+    chosen = cache(lambda: choose_logits(problem, logits, seed))
 
     measurements: dict[str, Callable[[], Values]] = {
-        "probabilities": lambda: _probabilities(problem),
-        "clustering": lambda: _clustering(problem, memory_limit),
+        "probabilities": lambda: _probabilities(problem, chosen()),
+        "clustering": lambda: _clustering(problem, chosen(), memory_limit),
         "hessian": lambda: _curvature("hessian", point["hessian"], curved("hessian"), gradient()),
         "gauss_newton": lambda: _curvature(
             "gauss_newton", point["gauss_newton"], curved("gauss_newton"), gradient()
@@ -235,21 +242,22 @@ def _check_parts(parts: Collection[str]) -> None:
         raise ValueError(f"parts is {parts!r}; accepted is a collection of {', '.join(known)}")
 
 
-def _probabilities(problem: Problem) -> Values:
-    measured = class_probabilities(problem)
+def _probabilities(problem: Problem, logits: Logits) -> Values:
+    measured = class_probabilities(problem, logits=logits)
     return {
         "accuracy": float(measured.accuracy),
         "sigma_z": measured.sigma_z,
         "entropy": measured.entropy,
         "participation": measured.participation,
         "frozen_fraction": measured.frozen_fraction,
+        "logits": measured.logits,
         "probabilities": measured.probabilities,
         "targets": class_labels(problem),
     }
 
 
-def _clustering(problem: Problem, memory_limit: int) -> Values:
-    measured = logit_clustering(problem, memory_limit=memory_limit)
+def _clustering(problem: Problem, logits: Logits, memory_limit: int) -> Values:
+    measured = logit_clustering(problem, logits=logits, memory_limit=memory_limit)
     return {
         "q_slsc": measured.q_slsc,
         "q_sl": measured.q_sl,
@@ -257,6 +265,7 @@ def _clustering(problem: Problem, memory_limit: int) -> Values:
         "q_dl_abs": measured.q_dl_abs,
         "sigma_c": measured.sigma_c,
         "sigma_e": measured.sigma_e,
+        "logits": measured.logits,
         "logit_gradient_norm": float(measured.norms.mean()),
         "logit_gradient_norm_std": float(measured.norms.std()),
         "clustering_table": measured.table,
