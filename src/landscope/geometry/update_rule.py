@@ -235,11 +235,8 @@ def _groups(optimizer: Optimizer, parameters: Mapping[str, Tensor]) -> dict[str,
 def _learning_rate(group: Group) -> float:
     rate = group.get("lr")
     number = rate.item() if isinstance(rate, Tensor) and rate.numel() == 1 else rate
-    if (
-        isinstance(number, bool)
-        or not isinstance(number, Real)
-        or not 0 <= float(number) < math.inf
-    ):
+    is_number = isinstance(number, Real) and not isinstance(number, bool)
+    if not (is_number and 0 <= float(number) < math.inf):
         raise ValueError(
             f"optimizer has a parameter group whose learning rate is {rate!r}, which cannot be "
             "read; accepted is a finite number of at least 0 under 'lr', where schedules write it"
