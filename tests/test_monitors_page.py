@@ -12,7 +12,7 @@ def test_its_program_runs_and_reaches_the_edge(capsys):
     (program,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
     exec(compile(program, "docs/monitors.md", "exec"), {})
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["0", "50", "100", "150", "200"]
+    assert [line.split()[0] for line in lines] == ["0", "100", "200", "300", "400"]
     assert lines[0].endswith("False")
     assert any(line.endswith("True") for line in lines)
 

@@ -234,7 +234,7 @@ def _groups(optimizer: Optimizer, parameters: Mapping[str, Tensor]) -> dict[str,
 
 def _learning_rate(group: Group) -> float:
     rate = group.get("lr")
-    number = rate.item() if isinstance(rate, Tensor) and rate.numel() == 1 else rate
+    number: Any = rate.item() if isinstance(rate, Tensor) and rate.numel() == 1 else rate
     is_number = isinstance(number, Real) and not isinstance(number, bool)
     if not (is_number and 0 <= float(number) < math.inf):
         raise ValueError(
