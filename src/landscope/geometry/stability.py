@@ -78,7 +78,7 @@ class Stability:
             return math.inf
         return self.threshold / self.preconditioned_sharpness
 
-    def variables(self) -> dict[str, xr.Variable]:
+    def variables(self) -> dict[str, xr.DataArray]:
         """The numbers with their definitions, to be assigned to a snapshot of `measure`.
 
         Returns
@@ -102,7 +102,7 @@ class Stability:
         )
         limit_of = "λ_max(P⁻¹H)" if self.preconditioned else "λ_max(H)"
         described["sharpness_limit"].attrs |= {"rule": self.rule, "limit_of": limit_of}
-        return described
+        return {name: xr.DataArray(variable) for name, variable in described.items()}
 
 
 def stability(
