@@ -12,6 +12,8 @@ BELL = "Bell & Dean 1970, doi:10.1039/DF9705000055"
 COHEN = "Cohen et al. 2021, arXiv:2103.00065"
 COHEN_ADAPTIVE = "Cohen et al. 2022, arXiv:2207.14484"
 CURVATURE_UNIT = "loss/weight²"
+LIMIT_UNIT = "1/η"
+"""Of curvature as an optimiser sees it: η times it has none. That of H for gradient descent."""
 
 
 class Definition(NamedTuple):
@@ -228,7 +230,7 @@ DEFINITIONS |= {
     "preconditioned_sharpness": Definition(
         (),
         "preconditioned sharpness λ_max(P⁻¹H)",
-        CURVATURE_UNIT,
+        LIMIT_UNIT,
         "largest eigenvalue of P^(−1/2)(H + Λ)P^(−1/2), P the optimiser's preconditioner and Λ the "
         "weight decay in its gradient; λ_max(H) for gradient descent",
         COHEN_ADAPTIVE,
@@ -236,14 +238,14 @@ DEFINITIONS |= {
     "preconditioned_sharpness_residual": Definition(
         (),
         "residual of the preconditioned sharpness",
-        CURVATURE_UNIT,
+        LIMIT_UNIT,
         "‖Av − λv‖ of its eigenpair, A = P^(−1/2)(H + Λ)P^(−1/2)",
         COHEN_ADAPTIVE,
     ),
     "sharpness_limit": Definition(
         (),
         "limit of stability",
-        CURVATURE_UNIT,
+        LIMIT_UNIT,
         "largest stable λ_max(P⁻¹H): 2/η of gradient descent, 2(1 + β)/((1 − τ)η) with momentum β "
         "and dampening τ, 2(1 + β)/((1 + 2β)η) with Nesterov's, 2(1 + β₁)/((1 − β₁)η) of Adam",
         COHEN_ADAPTIVE,
