@@ -56,6 +56,16 @@ class Curvature:
     min_eigenvalue: float
     num_products: int
 
+    @property
+    def effective_rank(self) -> Estimate:
+        """(Tr A)²/‖A‖_F²: so many equal eigenvalues have this trace and this norm.
+
+        It lies between 1 and the rank of a positive semi-definite operator, and says nothing of
+        others. The participation ratio of Bell & Dean 1970, of a spectrum.
+        """
+        root = self.trace_over_norm
+        return Estimate(root**2, 2 * abs(root) * root.stderr, root.dof)
+
 
 def curvature(
     problem: Problem,

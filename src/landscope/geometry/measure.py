@@ -1,7 +1,7 @@
 """All measurements at one point of weight space, as one labelled data set."""
 
 import warnings
-from collections.abc import Callable, Collection, Iterator, MutableMapping
+from collections.abc import Callable, Collection, MutableMapping
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -16,13 +16,14 @@ from landscope.geometry.class_decomposition import class_decomposition
 from landscope.geometry.class_labels import class_labels
 from landscope.geometry.class_probabilities import class_probabilities
 from landscope.geometry.curvature import Curvature, curvature, default_num_eigenvalues
-from landscope.geometry.definitions import DEFINITIONS, PAPER
+from landscope.geometry.definitions import PAPER
 from landscope.geometry.gradient_overlap import overlap
 from landscope.geometry.hessian_split import split
 from landscope.geometry.logit_clustering import logit_clustering
 from landscope.geometry.point_operators import OPERATORS, Methods, PointOperators
 from landscope.geometry.tangent_kernel import tangent_kernel
-from landscope.linalg import Estimate, SpectralDensity, spectral_density
+from landscope.geometry.variables import variables
+from landscope.linalg import SpectralDensity, spectral_density
 from landscope.operators import LinearOperator
 from landscope.problem import NonFiniteError, Problem
 from landscope.products import ProductMethod
@@ -158,13 +159,14 @@ def measure(
     gradient = cache(problem.gradient)
     chosen = cache(lambda: choose_logits(problem, logits, seed))
 
+    def spectrum(name: str) -> Values:
+        return _curvature(name, point[name], curved(name), gradient(), problem.num_classes)
+
     measurements: dict[str, Callable[[], Values]] = {
         "probabilities": lambda: _probabilities(problem, chosen()),
         "clustering": lambda: _clustering(problem, chosen(), memory_limit),
-        "hessian": lambda: _curvature("hessian", point["hessian"], curved("hessian"), gradient()),
-        "gauss_newton": lambda: _curvature(
-            "gauss_newton", point["gauss_newton"], curved("gauss_newton"), gradient()
-        ),
+        "hessian": lambda: spectrum("hessian"),
+        "gauss_newton": lambda: spectrum("gauss_newton"),
         "hessian_split": lambda: _split(
             point, curved("hessian"), curved("gauss_newton"), tol, seed
         ),
@@ -190,7 +192,7 @@ def measure(
             failures.append(f"{name}: {failure}")
             warnings.warn(f"measure leaves out {name}: {failure}", stacklevel=2)
     return xr.Dataset(
-        dict(_variables(values)),
+        variables(values),
         attrs={
             "title": "Local geometry of a neural loss landscape",
             "source": PAPER,
@@ -274,7 +276,11 @@ def _clustering(problem: Problem, logits: Logits, memory_limit: int) -> Values:
 
 
 def _curvature(
-    name: str, A: LinearOperator, measured: Curvature, gradient: Float[torch.Tensor, " D"]
+    name: str,
+    A: LinearOperator,
+    measured: Curvature,
+    gradient: Float[torch.Tensor, " D"],
+    num_classes: int,
 ) -> Values:
     overlapping = overlap(gradient, measured.eigenvalues, measured.vectors)
     values = {
@@ -287,9 +293,12 @@ def _curvature(
         f"{name}_bulk_edge": measured.bulk_edge,
         f"{name}_gradient_cosines": overlapping.cosines,
         f"{name}_gradient_power": overlapping.power,
+        f"{name}_top_gradient_power": overlapping.top_power(num_classes),
         "gradient_norm": overlapping.gradient_norm,
     }
-    if not A.psd:
+    if A.psd:
+        values[f"{name}_effective_rank"] = measured.effective_rank
+    else:
         values[f"{name}_min_eigenvalue"] = measured.min_eigenvalue
     return values
 
@@ -374,19 +383,3 @@ def _class_decomposition(problem: Problem) -> Values:
         "part_share": measured.shares,
         "part_trace": measured.traces,
     }
-
-
-def _variables(values: Values) -> Iterator[tuple[str, xr.Variable]]:
-    """Every value with its definition; an estimate's standard error as a variable beside it."""
-    for name, value in values.items():
-        about = DEFINITIONS[name.removesuffix("_stderr")]
-        attributes = about._asdict()
-        dims = attributes.pop("dims")
-        of_error = attributes | {
-            "long_name": f"standard error of {about.long_name}",
-            "definition": f"standard error of the estimate: {about.definition}",
-        }
-        array = value.cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
-        yield name, xr.Variable(dims, array, of_error if name.endswith("_stderr") else attributes)
-        if isinstance(value, Estimate):
-            yield f"{name}_stderr", xr.Variable(dims, value.stderr, of_error)
