@@ -11,6 +11,7 @@ from landscope.geometry import (
     hessian_split,
     logit_clustering,
     measure,
+    stability,
     tangent_kernel,
 )
 from landscope.hyperplanes import AffineHyperplane, BasisKind
@@ -29,6 +30,7 @@ from landscope.operators import (
     Hessian,
     LogitCurvature,
     LogitJacobian,
+    Preconditioned,
     Projected,
     TangentKernel,
     block_traces,
@@ -52,6 +54,7 @@ __all__ = [
     "Hessian",
     "LogitCurvature",
     "LogitJacobian",
+    "Preconditioned",
     "Problem",
     "Projected",
     "RandomModel",
@@ -75,6 +78,7 @@ __all__ = [
     "low_rank_spectrum",
     "measure",
     "spectral_density",
+    "stability",
     "tangent_kernel",
     "trace",
     "wasserstein_distance",

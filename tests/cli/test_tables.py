@@ -28,6 +28,7 @@ def trajectory():
                 np.outer([1.5, 40.0, 8.0], [1, 0.5, 0.2, 0.1]),
             ),
             "hessian_gradient_power": (("step", "rank"), power),
+            "hessian_top_gradient_power": ("step", power[:, 2]),
             "hessian_num_outliers": ("step", [2, 2, 3]),
             "hessian_trace_over_norm": ("step", [2.0, 1.9, 1.5]),
             "hessian_trace_over_norm_stderr": ("step", [0.02, 0.03, 0.04]),
@@ -49,6 +50,15 @@ def test_trajectory_shows_each_step_with_its_main_numbers(trajectory):
         "0.75",
         "1.90(3)",
     ]
+
+
+def test_trajectory_shows_stability_where_it_was_measured(trajectory):
+    assert "Stability" not in printed(*trajectory_tables(trajectory))
+    rates = {"max_learning_rate": ("step", [1.3, 0.05, 0.1]), "at_edge": ("step", [0, 1, 0])}
+    text = printed(*trajectory_tables(trajectory.assign(rates)))
+    assert "largest stable η" in text
+    row = [line for line in text.splitlines() if line.strip("│ ").startswith("10 ")][-1]
+    assert [cell.strip() for cell in row.strip("│").split("│")] == ["10", "0.05", "1"]
 
 
 def test_trajectory_fits_into_80_characters(trajectory):

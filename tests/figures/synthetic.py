@@ -74,6 +74,7 @@ def snapshot(
         signs = random.choice([-1, 1], rank)
         exact(f"{operator}_gradient_cosines", signs * np.sqrt(power), "rank")
         exact(f"{operator}_gradient_power", np.cumsum(power), "rank")
+        exact(f"{operator}_top_gradient_power", np.cumsum(power)[min(C, rank) - 1])
         exact(f"{operator}_num_outliers", C - 1)
         exact(f"{operator}_bulk_edge", 0.15 * top)
         width = top / 150
@@ -91,6 +92,14 @@ def snapshot(
         estimate(f"{operator}_frobenius_norm", scale * top * 2.2, 0.02)
         estimate(f"{operator}_trace_over_norm", 6.5 / 2.2 + (1 - progress), 0.035)
     exact("hessian_min_eigenvalue", -0.06 * top)
+    estimate("gauss_newton_effective_rank", (6.5 / 2.2 + (1 - progress)) ** 2, 0.07)
+    limit = 2 / variables["learning_rate"][1]
+    sharpness = variables["hessian_eigenvalues"][1][0]
+    exact("preconditioned_sharpness", sharpness)
+    variables["sharpness_limit"] = ((), limit, {"limit_of": "λ_max(H)"})
+    exact("stability_ratio", sharpness / limit)
+    exact("at_edge", int(sharpness > 0.9 * limit))
+    exact("max_learning_rate", 2 / sharpness)
     exact("gauss_newton_share", np.clip(0.97 - 0.02 * np.arange(rank), 0, 1), "rank")
     signs = np.where(np.arange(rank) % 2, -1.0, 1.0)
     exact("logit_curvature_eigenvalues", signs * 0.15 * top * 0.9 ** np.arange(rank), "rank")

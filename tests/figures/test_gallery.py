@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from landscope.figures import write_figures
-from landscope.figures.gallery import OBSERVATIONS, PROPERTIES, file_stem
+from landscope.figures.gallery import MONITORS, OBSERVATIONS, PROPERTIES, file_stem
 
-PICTURES = [*PROPERTIES, *OBSERVATIONS]
+PICTURES = [*PROPERTIES, *OBSERVATIONS, *MONITORS]
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=file_stem)

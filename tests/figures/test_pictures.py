@@ -12,6 +12,7 @@ from landscope.figures import (
     growth,
     hessian_split,
     simplex,
+    stability,
     tangent_kernel,
 )
 from landscope.figures.stages import NotMeasuredError, as_trajectory, stages
@@ -55,18 +56,68 @@ def test_a_large_clustering_table_is_cut_and_says_so():
     assert "first 10 of 12" in figure.layout.annotations[-1].text
 
 
-def test_the_limit_of_stability_knows_momentum(trajectory):
-    plain = shown(curvature.interactive(trajectory), "2/η")[0]
+def test_the_limit_of_stability_is_the_measured_one(trajectory):
+    limit = 3.8 / trajectory["learning_rate"]
+    measured = trajectory.assign(
+        sharpness_limit=limit.assign_attrs(limit_of="λ_max(H)")
+    ).assign_attrs(momentum=0.5)
+    (drawn,) = shown(curvature.interactive(measured), "limit of stability")
+    np.testing.assert_array_equal(drawn.y, limit.values)
+
+
+def test_the_limit_of_stability_knows_momentum_where_it_was_not_measured(trajectory):
+    recorded = trajectory.drop_vars("sharpness_limit")
+    (plain,) = shown(curvature.interactive(recorded), "limit of stability")
     np.testing.assert_allclose(plain.y, 2 / trajectory["learning_rate"].values)
-    heavy = curvature.interactive(trajectory.assign_attrs(momentum=0.9))
-    np.testing.assert_allclose(shown(heavy, "2(1 + β)/η")[0].y, 1.9 * plain.y)
+    heavy = curvature.interactive(recorded.assign_attrs(momentum=0.9))
+    np.testing.assert_allclose(shown(heavy, "limit of stability")[0].y, 1.9 * plain.y)
 
 
-def test_no_limit_of_stability_where_it_does_not_hold(trajectory):
-    adam = curvature.interactive(trajectory.assign_attrs(optimizer="adam"))
-    unknown = curvature.interactive(trajectory.drop_vars("learning_rate"))
-    for figure in (adam, unknown):
-        assert {trace.name for trace in figure.data} == {"H", "G"}
+def test_no_limit_of_stability_where_it_is_none_of_the_hessian(trajectory):
+    recorded = trajectory.drop_vars("sharpness_limit")
+    preconditioned = trajectory["sharpness_limit"].assign_attrs(limit_of="λ_max(P⁻¹H)")
+    for without in (
+        recorded.assign_attrs(optimizer="adam"),
+        recorded.drop_vars("learning_rate"),
+        trajectory.assign(sharpness_limit=preconditioned),
+    ):
+        assert {trace.name for trace in curvature.interactive(without).data} == {"H", "G"}
+
+
+def test_a_warm_up_from_nothing_has_no_limit_of_stability_at_its_start(trajectory):
+    for measured in (trajectory, trajectory.drop_vars("sharpness_limit")):
+        warming = measured.copy(deep=True)
+        warming["learning_rate"][0] = 0.0
+        if "sharpness_limit" in warming:
+            warming["sharpness_limit"][0] = np.inf
+        (limit,) = shown(curvature.interactive(warming), "limit of stability")
+        np.testing.assert_array_equal(np.isnan(limit.y), [True] + [False] * 6)
+
+
+def test_stability_shows_the_ratio_and_both_learning_rates(trajectory):
+    figure = stability.interactive(trajectory)
+    for name, variable in (
+        ("ratio", "stability_ratio"),
+        ("η", "learning_rate"),
+        ("largest stable η", "max_learning_rate"),
+    ):
+        np.testing.assert_array_equal(shown(figure, name)[0].y, trajectory[variable].values)
+    assert figure.layout.yaxis2.type == "log"
+    assert set(shown(figure, "edge of stability")[0].y) == {1}
+    assert set(figure.data[0].y) == {0.9, 1.1}
+    assert list(figure.layout.yaxis2.range) == [-2, 1]
+    low, high = figure.layout.yaxis.range
+    assert low <= 0.0
+    assert high > trajectory["stability_ratio"].max()
+
+
+def test_stability_leaves_out_what_a_logarithm_cannot_show(trajectory):
+    warming = trajectory.copy(deep=True)
+    warming["learning_rate"][0] = 0.0
+    warming["max_learning_rate"][3] = np.inf
+    figure = stability.interactive(warming)
+    assert np.isnan(shown(figure, "η")[0].y).tolist() == [True] + [False] * 6
+    assert np.isnan(shown(figure, "largest stable η")[0].y).sum() == 1
 
 
 def test_the_largest_eigenvalue_has_its_residual_as_error(trajectory):

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from landscope.figures import write_report
-from landscope.figures.gallery import OBSERVATIONS, PROPERTIES, file_stem
+from landscope.figures.gallery import MONITORS, OBSERVATIONS, PROPERTIES, file_stem
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def test_the_report_is_one_file_that_fetches_nothing(page, markup):
     assert not re.search(r"<script[^>]+src|<link[^>]+href=\"(?!data:)|@import|url\(", markup)
     assert set(re.findall(r'(?:href|src)="([^"#]+)"', markup)) == {"data:,"} | {
         f"figures/{name}.{suffix}"
-        for name in map(file_stem, (*PROPERTIES, *OBSERVATIONS))
+        for name in map(file_stem, (*PROPERTIES, *OBSERVATIONS, *MONITORS))
         for suffix in ("png", "svg")
     }
 
@@ -37,8 +37,8 @@ def test_the_report_stays_small(report):
 
 
 def test_every_picture_says_how_to_read_it_and_what_the_paper_expects(markup):
-    assert markup.count("How to read it.") == 9
-    assert markup.count("What the paper expects.") == 9
+    assert markup.count("How to read it.") == 10
+    assert markup.count("What the paper expects.") == 10
 
 
 def test_the_header_names_network_data_seed_and_versions(markup):
@@ -60,5 +60,5 @@ def test_what_was_not_measured_is_left_out_with_a_note(snapshot, tmp_path):
     page = path.read_text(encoding="utf-8")
     assert "Left out: &#39;hessian_density&#39; was not measured." in page
     assert "<strong>Not measured.</strong> no Hessian" in page
-    assert page.count("Left out:") == 9
+    assert page.count("Left out:") == 10
     assert page.count("How to read it.") == 1

@@ -29,7 +29,7 @@ def visit(browser, report):
     page.on("requestfailed", lambda request: complaints.append(request.url))
     page.on("request", lambda request: requests.append(request.url))
     page.goto(report.as_uri())
-    page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length === 9")
+    page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length === 10")
     yield page, complaints, requests
     context.close()
 
@@ -54,7 +54,7 @@ def test_every_plot_is_drawn(page):
             return [plot.id, plot.data.length, marks.length, box.width, box.height];
         })""",
     )
-    assert len(drawn) == 9
+    assert len(drawn) == 10
     for name, traces, marks, width, height in drawn:
         assert traces > 0, name
         assert marks > 0, name

@@ -24,6 +24,17 @@ def test_the_gradient_power_is_that_of_the_top_C(trajectory):
     assert (row.first, row.last) == (f"{power[0, 9]:.4g}", f"{power[-1, 9]:.4g}")
 
 
+def test_stability_is_summed_up_where_it_was_measured(trajectory):
+    row = rows(trajectory)["λ<sub>max</sub>(P⁻¹H) over its limit"]
+    assert row.last == f"{trajectory['stability_ratio'].values[-1]:.4g}"
+    concave = trajectory.copy(deep=True)
+    concave["max_learning_rate"][-1] = np.inf
+    assert rows(concave)["largest stable η"].last == "–"
+    without = trajectory.drop_vars(["stability_ratio", "max_learning_rate"])
+    headings = [group.heading for group in summary(without)]
+    assert not any(heading.startswith("Stability") for heading in headings)
+
+
 def test_estimates_have_one_standard_error(trajectory):
     value, error = rows(trajectory)["Tr H, loss/weight²"].last.split(" ± ")
     last = trajectory.isel(step=-1)

@@ -41,6 +41,7 @@ def test_curvature(operator):
     assert inside(measured.trace, float(matrix.trace()))
     assert inside(measured.frobenius_norm, float(matrix.norm()))
     assert inside(measured.trace_over_norm, float(matrix.trace() / matrix.norm()))
+    assert inside(measured.effective_rank, float(matrix.trace() ** 2 / matrix.square().sum()))
     if operator == "hessian":
         assert measured.min_eigenvalue == pytest.approx(float(exact[-1]), abs=1e-6)
     else:
@@ -70,6 +71,19 @@ def test_gradient_overlap(operator):
     assert torch.allclose(measured.power, cosines.square().cumsum(0), rtol=0, atol=1e-6)
     assert torch.allclose(measured.eigenvalues, values.flip(0)[:6], rtol=0, atol=1e-8)
     assert measured.gradient_norm == pytest.approx(float(d.gradient.norm()), rel=1e-12)
+
+
+def test_the_top_power_ends_with_the_eigenvectors_there_are():
+    measured = ls.gradient_overlap(problem_of("mlp"), k=3, operator=operator_of("mlp", "hessian"))
+    assert measured.top_power(2) == float(measured.power[1])
+    assert measured.top_power(10) == float(measured.power[2])
+
+
+def test_the_effective_rank_of_equal_eigenvalues_is_their_number():
+    """With H = I/2 on 4 weights every probe is exact."""
+    model = torch.nn.Linear(2, 2, bias=False)
+    problem = ls.Problem(model, (torch.eye(2), torch.eye(2)), loss="mse")
+    assert float(ls.curvature(problem, k=2).effective_rank) == pytest.approx(4, rel=1e-5)
 
 
 def test_all_directions_hold_all_of_the_gradient():

@@ -40,6 +40,9 @@ SCALARS = [
     "hessian_num_outliers",
     "hessian_bulk_edge",
     "hessian_min_eigenvalue",
+    "hessian_top_gradient_power",
+    "gauss_newton_top_gradient_power",
+    "gauss_newton_effective_rank",
     "gauss_newton_trace",
     "gauss_newton_frobenius_norm",
     "gauss_newton_trace_over_norm",
@@ -62,6 +65,7 @@ ESTIMATES = [
     "gauss_newton_trace",
     "gauss_newton_frobenius_norm",
     "gauss_newton_trace_over_norm",
+    "gauss_newton_effective_rank",
     "logit_curvature_ratio",
 ]
 ARRAYS = {
@@ -181,6 +185,7 @@ def test_exact_values(snapshot):
     assert np.allclose(snapshot.hessian_eigenvalues, values, **close)
     assert np.allclose(np.abs(snapshot.hessian_gradient_cosines), cosines.abs(), **close)
     assert np.allclose(snapshot.hessian_gradient_power, cosines.square().cumsum(0), **close)
+    assert np.allclose(snapshot.hessian_top_gradient_power, cosines[:4].square().sum(), **close)
     assert np.allclose(snapshot.gauss_newton_share, share, rtol=0, atol=1e-2)
     assert float(snapshot.hessian_min_eigenvalue) == pytest.approx(
         float(torch.linalg.eigvalsh(d.hessian)[0]), abs=1e-3

@@ -69,7 +69,7 @@ def test_numbers_are_those_that_are_finite_and_the_ends_of_the_spectra(snapshot)
         shown["landscope/gauss_newton_lambda_max"] == snapshot.gauss_newton_eigenvalues.values.max()
     )
     top_ten = (snapshot.hessian_gradient_cosines.values[:10] ** 2).sum()
-    assert shown["landscope/hessian_top_power"] == pytest.approx(top_ten)
+    assert shown["landscope/hessian_top_gradient_power"] == pytest.approx(top_ten)
     assert all(np.isfinite(value) and isinstance(value, float) for value in shown.values())
 
 

@@ -11,13 +11,13 @@ from landscope.cli.numbers import with_error, with_error_in_brackets
 from landscope.experiments import FourProperties
 from landscope.linalg import Estimate
 
-# Variable: heading of its column. Two tables, for one would not fit into 80 characters.
+# Variable: heading of its column. Three tables, for one would not fit into 80 characters.
 _CURVATURE: Mapping[str, str] = {
     "loss": "loss",
     "test_accuracy": "test acc.",
     "hessian_eigenvalues": "λmax(H)",
     "hessian_num_outliers": "outliers",
-    "hessian_gradient_power": "‖g‖² in top C",
+    "hessian_top_gradient_power": "‖g‖² in top C",
     "hessian_trace_over_norm": "Tr H/‖H‖",
 }
 _LOGITS: Mapping[str, str] = {
@@ -27,6 +27,13 @@ _LOGITS: Mapping[str, str] = {
     "sigma_z": "σ_z",
     "entropy": "entropy",
     "logit_curvature_ratio": "‖R‖/‖G‖",
+}
+_STABILITY: Mapping[str, str] = {
+    "max_learning_rate": "largest stable η",
+    "preconditioned_sharpness": "λmax(P⁻¹H)",
+    "sharpness_limit": "limit",
+    "stability_ratio": "over limit",
+    "at_edge": "at the edge",
 }
 
 
@@ -46,15 +53,16 @@ def snapshot_table(snapshot: xr.Dataset, title: str) -> Table:
 
 
 def trajectory_tables(trajectory: xr.Dataset) -> list[Table]:
-    """Return one row for each measured step: curvature and gradient, then logits.
+    """Return one row for each measured step: curvature and gradient, logits, stability.
 
-    Of the eigenvalues the largest is shown, of the cumulative gradient power the share in the
-    top C. Brackets hold the error of the last digits. What was not measured is left out.
+    Of the eigenvalues the largest is shown. Brackets hold the error of the last digits. What was
+    not measured is left out.
     """
     tables = []
     for title, headings in (
         ("Curvature and gradient", _CURVATURE),
         ("Logit gradients and logits", _LOGITS),
+        ("Stability", _STABILITY),
     ):
         columns = {name: head for name, head in headings.items() if name in trajectory}
         table = Table("step", *columns.values(), title=title, title_justify="left")
@@ -188,8 +196,5 @@ def _number(snapshot: xr.Dataset, name: str, printed: Callable[[float, float], s
         return f"{int(value):,}"
     if name == "hessian_eigenvalues":
         value = value.isel(rank=0)
-    elif name == "hessian_gradient_power":
-        rank = min(int(snapshot["num_classes"]), value.sizes["rank"]) - 1
-        value = value.isel(rank=rank)
     stderr = float(snapshot[f"{name}_stderr"]) if f"{name}_stderr" in snapshot else 0.0
     return printed(float(value), stderr)

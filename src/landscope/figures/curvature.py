@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 from matplotlib.figure import Figure
@@ -18,11 +19,12 @@ from landscope.figures.stages import (
     training_axis,
 )
 from landscope.figures.style import BAND, MUTED, OPERATOR_COLOURS, OPERATOR_SYMBOLS
+from landscope.geometry import heavy_ball_limit
 
 TITLE = "Curvature: its rise and fall along training"
 HOW_TO_READ = (
     "Each panel follows one number of H and of its G-term: the largest eigenvalue against the "
-    "limit of stability 2/η of gradient descent, the trace, the ratio Tr/‖·‖ that marks the "
+    "limit of stability of gradient descent, the trace, the ratio Tr/‖·‖ that marks the "
     "Goldilocks zone, and how many eigenvalues stand clear of the bulk."
 )
 EXPECTED = (
@@ -39,7 +41,11 @@ DEFINITIONS = (
     ("λ<sub>max</sub>", "largest eigenvalue of H or G; its error bar is its residual ‖Av − λv‖"),
     ("Tr = Σ<sub>i</sub> λ<sub>i</sub>", "trace, by random probes"),
     ("‖·‖ = (Σ<sub>i</sub> λ<sub>i</sub>²)<sup>½</sup>", "Frobenius norm"),
-    ("2(1 + β)/η", "limit of stability at learning rate η and momentum β (0 where not recorded)"),
+    (
+        "limit of stability",
+        "of gradient descent, 2(1 + β)/η at learning rate η and momentum β (0 where not recorded); "
+        "Adam's is one of λ<sub>max</sub>(P⁻¹H)",
+    ),
 )
 REQUIRES = ("hessian_eigenvalues",)
 
@@ -109,13 +115,11 @@ def _sharpness(trajectory: xr.Dataset) -> Panel:
             f"{operator}_eigenvalues": (f"{operator}_residuals", 1.0) for operator in _OPERATORS
         },
     )
-    descends = trajectory.attrs.get("optimizer", "sgd") == "sgd"
-    if not (descends and present(trajectory, "learning_rate")):
+    limit = _limit(trajectory)
+    if not np.isfinite(limit).any():
         return panel
-    momentum = float(trajectory.attrs.get("momentum", 0.0))
-    limit = 2 * (1 + momentum) / series(trajectory, "learning_rate")
     curve = Curve(
-        "2(1 + β)/η" if momentum else "2/η",
+        "limit of stability",
         training_axis(trajectory["step"].values).positions,
         limit,
         MUTED,
@@ -123,3 +127,15 @@ def _sharpness(trajectory: xr.Dataset) -> Panel:
         hover=[f"stable below {value:.4g}" for value in limit],
     )
     return replace(panel, curves=[*panel.curves, curve], log_y=True)
+
+
+def _limit(trajectory: xr.Dataset) -> np.ndarray:
+    """Read the limit of λ_max(H) or work it out; NaN where it is another matrix's, or unknown."""
+    if present(trajectory, "sharpness_limit"):
+        measured = trajectory["sharpness_limit"]
+        known = measured.attrs.get("limit_of") == "λ_max(H)"
+        return np.where(known & np.isfinite(measured.values), measured.values, np.nan)
+    rate = series(trajectory, "learning_rate")
+    descends = trajectory.attrs.get("optimizer", "sgd") == "sgd"
+    threshold = heavy_ball_limit(float(trajectory.attrs.get("momentum", 0.0)))
+    return np.divide(threshold, rate, out=np.full_like(rate, np.nan), where=descends & (rate > 0))

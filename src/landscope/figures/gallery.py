@@ -19,6 +19,7 @@ from landscope.figures import (
     model_fit,
     simplex,
     spectrum,
+    stability,
     tangent_kernel,
 )
 from landscope.figures.stages import NotMeasuredError
@@ -54,6 +55,7 @@ OBSERVATIONS: Sequence[Picture] = (
     simplex,
 )
 EXPLANATIONS: Sequence[Picture] = (model_fit,)
+MONITORS: Sequence[Picture] = (stability,)
 
 
 def file_stem(picture: Picture) -> str:
@@ -77,7 +79,9 @@ def write_figures(trajectory: xr.Dataset, folder: str | Path) -> list[Path]:
     list of pathlib.Path
         The files. A picture of something that was not measured is left out.
     """
-    return write_pictures((*PROPERTIES, *OBSERVATIONS, *EXPLANATIONS), trajectory, folder)
+    return write_pictures(
+        (*PROPERTIES, *OBSERVATIONS, *EXPLANATIONS, *MONITORS), trajectory, folder
+    )
 
 
 def write_pictures(

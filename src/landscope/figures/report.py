@@ -6,7 +6,13 @@ from typing import Any
 
 import xarray as xr
 
-from landscope.figures.gallery import EXPLANATIONS, OBSERVATIONS, PROPERTIES, write_figures
+from landscope.figures.gallery import (
+    EXPLANATIONS,
+    MONITORS,
+    OBSERVATIONS,
+    PROPERTIES,
+    write_figures,
+)
 from landscope.figures.stages import as_trajectory, number_of_classes, present, series
 from landscope.figures.summary import summary
 from landscope.figures.web_page import Chapter, leaves, sections, write_page
@@ -31,7 +37,7 @@ def write_report(
         The heading.
     config
         The configuration of the run, a nested mapping, shown in full. Its `optimizer` and
-        `momentum` also decide which limit of stability is drawn.
+        `momentum` also decide which limit of stability is drawn where none was measured.
 
     Returns
     -------
@@ -77,6 +83,11 @@ def _chapters(trajectory: xr.Dataset) -> list[Chapter]:
             "How much of the spectrum and of the gradient the model explains, fitted to what was "
             "measured.",
             sections(trajectory, EXPLANATIONS),
+        ),
+        (
+            "The optimiser",
+            "How far its steps are from the largest that this curvature lets stand.",
+            sections(trajectory, MONITORS),
         ),
     ]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from landscope.figures.stages import number_of_classes, present, series
+from landscope.figures.stages import present, series
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def summary(trajectory: xr.Dataset) -> list[Group]:
     Returns
     -------
     list of Group
-        The paper's four properties, then the observations its model rests on, then training.
+        The paper's four properties, the observations its model rests on, stability, and training.
     """
     numbers = with_entries(trajectory)
     groups = (
@@ -114,13 +114,14 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("hessian_num_outliers", "outliers of H"),
             ("gauss_newton_num_outliers", "outliers of G"),
+            ("gauss_newton_effective_rank", "effective rank (Tr G)²/‖G‖²"),
         ),
     ),
     (
         "Property 2 · the gradient lies in them",
         (
-            ("hessian_top_power", "share of ‖g‖² in the top C of H"),
-            ("gauss_newton_top_power", "share of ‖g‖² in the top C of G"),
+            ("hessian_top_gradient_power", "share of ‖g‖² in the top C of H"),
+            ("gauss_newton_top_gradient_power", "share of ‖g‖² in the top C of G"),
         ),
     ),
     (
@@ -155,6 +156,14 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("sigma_z", "logit spread σ<sub>z</sub>"),
             ("entropy", "entropy S, nats"),
             ("participation", "participation Y"),
+            ("frozen_fraction", "share of examples with p<sub>max</sub> > 0.99"),
+        ),
+    ),
+    (
+        "Stability · the optimiser's step against the largest",
+        (
+            ("stability_ratio", "λ<sub>max</sub>(P⁻¹H) over its limit"),
+            ("max_learning_rate", "largest stable η"),
         ),
     ),
     (
@@ -163,6 +172,7 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("loss", "loss, nats"),
             ("accuracy", "accuracy"),
             ("test_accuracy", "test accuracy"),
+            ("learning_rate", "learning rate η"),
             ("weight_norm", "weight norm ‖W‖"),
         ),
     ),
@@ -170,7 +180,7 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 
 
 def with_entries(trajectory: xr.Dataset) -> xr.Dataset:
-    """Add the numbers that are one entry of an array.
+    """Add the numbers that are the first entry of an array.
 
     Parameters
     ----------
@@ -180,8 +190,8 @@ def with_entries(trajectory: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        With `lambda_max` of H and its error, `gauss_newton_lambda_max`, the shares of ‖g‖² in the
-        top C of H and of G, and the share of G in λ_max(H), as far as they were measured.
+        With `lambda_max` of H and its error, `gauss_newton_lambda_max`, and `top_share`, that of G
+        in λ_max(H), as far as they were measured.
 
     Examples
     --------
@@ -189,20 +199,16 @@ def with_entries(trajectory: xr.Dataset) -> xr.Dataset:
     >>> with_entries(trajectory).lambda_max.values
     array([3.])
     """
-    entries = {  # array and place; None for the place C
-        "lambda_max": ("hessian_eigenvalues", 1),
-        "lambda_max_stderr": ("hessian_residuals", 1),
-        "gauss_newton_lambda_max": ("gauss_newton_eigenvalues", 1),
-        "hessian_top_power": ("hessian_gradient_power", None),
-        "gauss_newton_top_power": ("gauss_newton_gradient_power", None),
-        "top_share": ("gauss_newton_share", 1),
+    entries = {
+        "lambda_max": "hessian_eigenvalues",
+        "lambda_max_stderr": "hessian_residuals",
+        "gauss_newton_lambda_max": "gauss_newton_eigenvalues",
+        "top_share": "gauss_newton_share",
     }
     return trajectory.assign(
         {
-            name: trajectory[array].isel(
-                rank=min(place or number_of_classes(trajectory), trajectory.sizes["rank"]) - 1
-            )
-            for name, (array, place) in entries.items()
+            name: trajectory[array].isel(rank=0)
+            for name, array in entries.items()
             if array in trajectory
         }
     )

@@ -9,7 +9,10 @@ from landscope.geometry.logit_clustering import LogitClustering, logit_clusterin
 from landscope.geometry.measure import measure, settings
 from landscope.geometry.outliers import Outliers, find_outliers
 from landscope.geometry.random_model_fit import fit_random_model
+from landscope.geometry.stability import Stability, stability
+from landscope.geometry.stability_limit import heavy_ball_limit, nesterov_limit
 from landscope.geometry.tangent_kernel import TangentKernelSpectrum, tangent_kernel
+from landscope.geometry.update_rule import UpdateRule, update_rule
 
 __all__ = [
     "ClassDecomposition",
@@ -19,16 +22,22 @@ __all__ = [
     "HessianSplit",
     "LogitClustering",
     "Outliers",
+    "Stability",
     "TangentKernelSpectrum",
+    "UpdateRule",
     "class_decomposition",
     "class_probabilities",
     "curvature",
     "find_outliers",
     "fit_random_model",
     "gradient_overlap",
+    "heavy_ball_limit",
     "hessian_split",
     "logit_clustering",
     "measure",
+    "nesterov_limit",
     "settings",
+    "stability",
     "tangent_kernel",
+    "update_rule",
 ]

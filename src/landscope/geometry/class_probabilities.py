@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from landscope.geometry.chosen_logits import Logits, choose_logits
 from landscope.geometry.class_labels import class_labels
 from landscope.linalg import Estimate
 from landscope.problem import Problem
@@ -30,8 +31,10 @@ class ClassProbabilities:
         Share of examples whose largest probability exceeds 0.99.
     accuracy : Estimate
         Share of examples whose largest logit is that of the true class.
-    probabilities : Tensor, shape (N, C)
-        p^μ = softmax(z^μ).
+    probabilities : Tensor, shape (N, K)
+        p^μ = softmax(z^μ) of the logits in `logits`.
+    logits : Tensor, shape (K,)
+        Which logits those are: all of them, or those chosen.
     """
 
     sigma_z: Estimate
@@ -39,16 +42,25 @@ class ClassProbabilities:
     participation: Estimate
     frozen_fraction: Estimate
     accuracy: Estimate
-    probabilities: Float64[Tensor, "N C"]
+    probabilities: Float64[Tensor, "N K"]
+    logits: Int64[Tensor, " K"]
 
 
-def class_probabilities(problem: Problem) -> ClassProbabilities:
+def class_probabilities(
+    problem: Problem, *, logits: Logits = None, seed: int = 0
+) -> ClassProbabilities:
     """Measure the spread of the logits and the freezing of the probabilities.
 
     Parameters
     ----------
     problem : Problem
         With class labels and at least two logits.
+    logits : int, sequence of int, or None
+        Which probabilities to keep, or how many to draw; all by default, or 10 where there are more
+        than 100. All numbers else are of all logits, which are never held for more than some
+        examples.
+    seed : int
+        Of the draw.
 
     Returns
     -------
@@ -79,21 +91,32 @@ def class_probabilities(problem: Problem) -> ClassProbabilities:
         raise ValueError(
             f"problem has {problem.num_classes} logit; class probabilities need at least two"
         )
-    z = problem.logits().double()
-    p = z.softmax(1)
-    variance = mean_over_examples(z.var(1))
+    kept = choose_logits(problem, logits, seed)
+    parts = [_of_examples(z.double(), kept.to(z.device)) for z in problem.logits_in_chunks()]
+    variances, entropies, participations, largest, predicted, p = map(
+        torch.cat, zip(*parts, strict=True)
+    )
+    variance = mean_over_examples(variances)
     sigma_z = float(variance) ** 0.5
-    correct = z.argmax(1) == class_labels(problem)
+    correct = predicted == class_labels(problem)
     return ClassProbabilities(
         sigma_z=Estimate(
             sigma_z, variance.stderr / (2 * sigma_z) if sigma_z else 0.0, variance.dof
         ),
-        entropy=mean_over_examples(torch.special.entr(p).sum(1)),
-        participation=mean_over_examples(p.square().sum(1)),
-        frozen_fraction=mean_over_examples((p.amax(1) > FROZEN_ABOVE).double()),
+        entropy=mean_over_examples(entropies),
+        participation=mean_over_examples(participations),
+        frozen_fraction=mean_over_examples((largest > FROZEN_ABOVE).double()),
         accuracy=mean_over_examples(correct.double()),
         probabilities=p,
+        logits=kept,
     )
+
+
+def _of_examples(z: Float64[Tensor, "n C"], kept: Int64[Tensor, " K"]) -> tuple[Tensor, ...]:
+    """Variance of the logits, entropy, participation, largest p, predicted class, some of p."""
+    p = z.softmax(1)
+    entropy, participation = torch.special.entr(p).sum(1), p.square().sum(1)
+    return z.var(1), entropy, participation, p.amax(1), z.argmax(1), p[:, kept]
 
 
 def mean_over_examples(x: Float64[Tensor, " N"]) -> Estimate:

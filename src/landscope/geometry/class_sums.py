@@ -27,25 +27,28 @@ class ClassSums:
     ----------
     norms : Tensor, shape (N, C)
         ‖J_k^μ‖.
-    same_example : Tensor, shape (C, C, C)
+    same_example : Tensor, shape (A, C, C)
         Σ_{μ∈a} u_k^μ·u_l^μ, indexed [a, k, l].
-    unit_gram : Tensor, shape (C, C, C, C)
+    unit_gram : Tensor, shape (C, A, C, A)
         (Σ_{μ∈a} u_k^μ)·(Σ_{ν∈b} u_l^ν), indexed [k, a, l, b].
-    gram : Tensor, shape (C, C, C, C)
+    gram : Tensor, shape (C, A, C, A)
         (Σ_{μ∈a} J_k^μ)·(Σ_{ν∈b} J_l^ν), indexed [k, a, l, b].
     sums : Tensor, shape (C, D)
         Σ_μ J_k^μ over all examples.
     """
 
     norms: Float64[Tensor, "N C"]
-    same_example: Float64[Tensor, "C C C"]
-    unit_gram: Float64[Tensor, "C C C C"]
-    gram: Float64[Tensor, "C C C C"]
+    same_example: Float64[Tensor, "A C C"]
+    unit_gram: Float64[Tensor, "C A C A"]
+    gram: Float64[Tensor, "C A C A"]
     sums: Float64[Tensor, "C D"]
 
 
 def class_sums(
-    problem: Problem, labels: Int64[Tensor, " N"], memory_limit: int | None = None
+    problem: Problem,
+    labels: Int64[Tensor, " N"],
+    num_classes: int,
+    memory_limit: int | None = None,
 ) -> ClassSums:
     """Sum logit gradients over classes, within a limit of memory that does not depend on N.
 
@@ -54,23 +57,26 @@ def class_sums(
     problem : Problem
         Whose logit gradients.
     labels : Tensor, shape (N,)
-        Class of each loss term.
+        Class of each loss term, 0 to A − 1.
+    num_classes : int
+        A, the number of classes.
     memory_limit : int, optional
-        Bytes for the 2·C·C·D sums, by default 40 % of what is free: where they take more, a first
+        Bytes for the 2·A·C·D sums, by default 40 % of what is free: where they take more, a first
         pass finds the norms, and each further one the sums of some layers.
     """
     J = LayerwiseJacobian(problem)
     C = problem.num_classes
     if memory_limit is None:
         memory_limit = int(MEMORY_SHARE * psutil.virtual_memory().available)
-    visits = _visits(J, max(1, memory_limit // (2 * 8 * C * C)))
-    found = _Accumulated(problem, labels)
+    A = num_classes
+    visits = _visits(J, max(1, memory_limit // (2 * 8 * A * C)))
+    found = _Accumulated(problem, labels, A)
     if len(visits) > 1:
         everything = J.parts()
         for chunk in J.chunks(everything, order=found.order):
             found.add_norms(chunk)
     for parts in visits:
-        totals = [found.norms.new_zeros(2, C, C, part.num_columns) for part in parts]
+        totals = [found.norms.new_zeros(2, A, C, part.num_columns) for part in parts]
         for chunk in J.chunks(parts, order=found.order):
             if len(visits) == 1:
                 found.add_norms(chunk)
@@ -82,15 +88,15 @@ def class_sums(
 class _Accumulated:
     """What one visit after the other adds up."""
 
-    def __init__(self, problem: Problem, labels: Int64[Tensor, " N"]) -> None:
-        N, C, D = problem.num_examples, problem.num_classes, problem.num_params
+    def __init__(self, problem: Problem, labels: Int64[Tensor, " N"], num_classes: int) -> None:
+        A, N, C, D = num_classes, problem.num_examples, problem.num_classes, problem.num_params
         self.labels = labels.cpu()
         self.order = _by_class(problem, self.labels)
         zeros = torch.zeros(0, dtype=torch.float64, device=problem.device).new_zeros
         self.dtype = problem.dtype
         self.norms = zeros(N, C)
-        self.same_example = zeros(C, C, C)
-        self.grams = zeros(2, C * C, C * C)  # of unit sums and of sums, each [(a, k), (b, l)]
+        self.same_example = zeros(A, C, C)
+        self.grams = zeros(2, A * C, A * C)  # of unit sums and of sums, each [(a, k), (b, l)]
         self.sums = zeros(C, D)
 
     def add_norms(self, chunk: Chunk) -> None:
@@ -121,9 +127,9 @@ class _Accumulated:
             self.sums[:, part.columns] = total[1].sum(0)
 
     def result(self) -> ClassSums:
-        C = self.norms.shape[1]
+        A, C, _ = self.same_example.shape
         unit_gram, gram = (
-            fill_lower(gram).view(C, C, C, C).permute(1, 0, 3, 2) for gram in self.grams
+            fill_lower(gram).view(A, C, A, C).permute(1, 0, 3, 2) for gram in self.grams
         )
         return ClassSums(self.norms, self.same_example, unit_gram, gram, self.sums)
 

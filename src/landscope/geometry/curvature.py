@@ -6,6 +6,7 @@ from typing import Any
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from landscope.geometry.chosen_logits import MANY_LOGITS, SAMPLED_LOGITS
 from landscope.geometry.outliers import find_outliers
 from landscope.geometry.point_operators import Methods, PointOperators
 from landscope.linalg import Estimate, eigsh, frobenius_norm, trace
@@ -55,6 +56,16 @@ class Curvature:
     min_eigenvalue: float
     num_products: int
 
+    @property
+    def effective_rank(self) -> Estimate:
+        """(Tr A)²/‖A‖_F²: so many equal eigenvalues have this trace and this norm.
+
+        It lies between 1 and the rank of a positive semi-definite operator, and says nothing of
+        others. The participation ratio of Bell & Dean 1970, of a spectrum.
+        """
+        root = self.trace_over_norm
+        return Estimate(root**2, 2 * abs(root) * root.stderr, root.dof)
+
 
 def curvature(
     problem: Problem,
@@ -75,7 +86,7 @@ def curvature(
         The model, loss and data at one point of weight space.
     k : int, optional
         Number of top eigenvalues; by default 2C, at least C + 10, so that the bulk below the
-        outliers is seen.
+        outliers is seen, and 20 where C exceeds 100.
     operator : {"hessian", "gauss_newton", "logit_curvature"} or operator
         What is measured; an operator of this problem saves building it again.
     method : ProductMethod or str
@@ -134,8 +145,9 @@ def curvature(
 
 
 def default_num_eigenvalues(problem: Problem) -> int:
-    """2C, at least C + 10, at most D: enough to see the bulk below C outliers."""
-    return min(max(2 * problem.num_classes, problem.num_classes + 10), problem.num_params)
+    """2C, at least C + 10, at most D: enough to see the bulk below C outliers; 20 for C > 100."""
+    C = problem.num_classes
+    return min(max(2 * C, C + 10) if C <= MANY_LOGITS else 2 * SAMPLED_LOGITS, problem.num_params)
 
 
 def ratio(a: Estimate, b: Estimate) -> Estimate:

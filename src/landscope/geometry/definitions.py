@@ -7,7 +7,13 @@ PAPYAN = "Papyan 2019, arXiv:1901.08244"
 JACOT = "Jacot et al. 2018, arXiv:1806.07572"
 TRACY_WIDOM = "Tracy & Widom 1994, doi:10.1007/BF02100489"
 UBARU = "Ubaru, Chen & Saad 2017, doi:10.1137/16M1104974"
+GUR_ARI = "Gur-Ari, Roberts & Dyer 2018, arXiv:1812.04754"
+BELL = "Bell & Dean 1970, doi:10.1039/DF9705000055"
+COHEN = "Cohen et al. 2021, arXiv:2103.00065"
+COHEN_ADAPTIVE = "Cohen et al. 2022, arXiv:2207.14484"
 CURVATURE_UNIT = "loss/weight²"
+LIMIT_UNIT = "1/η"
+"""Of curvature as an optimiser sees it: η times it has none. That of H for gradient descent."""
 
 
 class Definition(NamedTuple):
@@ -100,6 +106,9 @@ DEFINITIONS = {
         "logit²/weight²",
         "c_k·c_l, c_k = mean over μ of J_k^μ",
     ),
+    "logits": Definition(
+        ("logit",), "logits looked at", "1", "index k of the logits whose clustering is measured"
+    ),
     "probabilities": Definition(("example", "logit"), "probability", "1", "p^μ = softmax(z^μ)"),
     "targets": Definition(("example",), "true class", "1", "class of μ"),
     "logit_curvature_ratio": Definition((), "H-term against G-term", "1", "‖R‖_F/‖G‖_F"),
@@ -178,6 +187,13 @@ for _name, _symbol, _what in (
             "1",
             "Σ_{i≤j} (v_i·g)²/‖g‖²",
         ),
+        f"{_name}_top_gradient_power": Definition(
+            (),
+            f"gradient power in the top C of {_symbol}",
+            "1",
+            "Σ_{i≤C} (v_i·g)²/‖g‖²",
+            GUR_ARI,
+        ),
         f"{_name}_density_grid": Definition(
             ("grid",), f"eigenvalue of {_symbol}", CURVATURE_UNIT, "where the density is given"
         ),
@@ -203,3 +219,55 @@ for _name, _symbol, _what in (
 DEFINITIONS["hessian_min_eigenvalue"] = Definition(
     (), "smallest eigenvalue of H", CURVATURE_UNIT, "the most negative eigenvalue of the Hessian"
 )
+DEFINITIONS["gauss_newton_effective_rank"] = Definition(
+    (), "effective rank of G", "1", "(Tr G)²/‖G‖_F², the participation ratio of its spectrum", BELL
+)
+DEFINITIONS |= {
+    "learning_rate": Definition(
+        (),
+        "learning rate η",
+        "1",
+        "η of the update at this step, the largest of the parameter groups",
+        COHEN,
+    ),
+    "preconditioned_sharpness": Definition(
+        (),
+        "preconditioned sharpness λ_max(P⁻¹H)",
+        LIMIT_UNIT,
+        "largest eigenvalue of P^(−1/2)(H + Λ)P^(−1/2), P the optimiser's preconditioner and Λ the "
+        "weight decay in its gradient; λ_max(H) for gradient descent",
+        COHEN_ADAPTIVE,
+    ),
+    "preconditioned_sharpness_residual": Definition(
+        (),
+        "residual of the preconditioned sharpness",
+        LIMIT_UNIT,
+        "‖Av − λv‖ of its eigenpair, A = P^(−1/2)(H + Λ)P^(−1/2)",
+        COHEN_ADAPTIVE,
+    ),
+    "sharpness_limit": Definition(
+        (),
+        "limit of stability",
+        LIMIT_UNIT,
+        "largest stable λ_max(P⁻¹H): 2/η of gradient descent, 2(1 + β)/((1 − τ)η) with momentum β "
+        "and dampening τ, 2(1 + β)/((1 + 2β)η) with Nesterov's, 2(1 + β₁)/((1 − β₁)η) of Adam",
+        COHEN_ADAPTIVE,
+    ),
+    "stability_ratio": Definition(
+        (), "sharpness over its limit", "1", "λ_max(P⁻¹H) over its limit of stability", COHEN
+    ),
+    "at_edge": Definition(
+        (),
+        "at the edge of stability",
+        "1",
+        "1 where λ_max(P⁻¹H) is at least 0.9 of its limit of stability, 0 elsewhere",
+        COHEN,
+    ),
+    "max_learning_rate": Definition(
+        (),
+        "largest stable learning rate",
+        "1",
+        "the η at which λ_max(P⁻¹H) is the limit of stability",
+        COHEN,
+    ),
+}

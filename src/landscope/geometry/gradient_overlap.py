@@ -34,6 +34,10 @@ class GradientOverlap:
     gradient_norm: float
     eigenvalues: Float64[Tensor, " k"]
 
+    def top_power(self, count: int) -> float:
+        """The share of ‖g‖² in so many top eigenvectors, or in all k of them if there are fewer."""
+        return float(self.power[min(count, len(self.power)) - 1])
+
 
 def gradient_overlap(
     problem: Problem,

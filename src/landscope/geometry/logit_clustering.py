@@ -7,6 +7,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from landscope.geometry.chosen_logits import Logits, choose_logits, labels_among
 from landscope.geometry.class_labels import class_labels
 from landscope.geometry.class_sums import class_sums
 from landscope.problem import Problem
@@ -16,8 +17,12 @@ from landscope.problem import Problem
 class LogitClustering:
     """Mean cosines between logit gradients, exact for the given examples.
 
+    C counts the logits that were looked at: all of them, or those chosen.
+
     Attributes
     ----------
+    logits : Tensor, shape (C,)
+        Which logits those are.
     q_slsc : float
         Same logit, same class: mean over k of the mean of cos(μ,k;ν,k) over pairs μ≠ν that both
         have true class k. Classes with fewer than two examples drop out.
@@ -49,6 +54,7 @@ class LogitClustering:
         mean cosine; the centroids count them.
     """
 
+    logits: Int64[Tensor, " C"]
     q_slsc: float
     q_sl: float
     q_dl: float
@@ -65,13 +71,25 @@ class LogitClustering:
     num_dead: int
 
 
-def logit_clustering(problem: Problem, *, memory_limit: int | None = None) -> LogitClustering:
+def logit_clustering(
+    problem: Problem,
+    *,
+    logits: Logits = None,
+    seed: int = 0,
+    memory_limit: int | None = None,
+) -> LogitClustering:
     """Measure how the gradients of the logits cluster by logit and by class.
 
     Parameters
     ----------
     problem : Problem
         With class labels; at least two examples.
+    logits : int, sequence of int, or None
+        Which logits to look at, or how many to draw; all by default, or 10 where there are more
+        than 100 (see `landscope.geometry.chosen_logits`). Every example is counted, whatever its
+        class.
+    seed : int
+        Of the draw.
     memory_limit : int, optional
         Bytes that the C·C·D numbers of the class sums may take; by default 40 % of the memory that
         is free. Where they take more, groups of layers are visited one after the other.
@@ -84,7 +102,8 @@ def logit_clustering(problem: Problem, *, memory_limit: int | None = None) -> Lo
     Raises
     ------
     ValueError
-        With fewer than two examples or classes, or without class labels.
+        With fewer than two examples or logits, without class labels, or for logits that the model
+        has not.
 
     Notes
     -----
@@ -103,34 +122,37 @@ def logit_clustering(problem: Problem, *, memory_limit: int | None = None) -> Lo
     >>> round(clustering.q_slsc, 6), round(clustering.q_sl, 6), clustering.q_dl
     (1.0, 1.0, 0.0)
     """
-    N, C = problem.num_examples, problem.num_classes
+    chosen = choose_logits(problem, logits, seed)
+    N, C = problem.num_examples, len(chosen)
     if N < 2 or C < 2:
-        raise ValueError(
-            f"problem has {N} examples and {C} logits; clustering needs at least two of each"
-        )
-    labels = class_labels(problem)
-    classes = one_hot(labels, C).double()
-    sums = class_sums(problem, labels, memory_limit)
+        raise ValueError(f"problem has {N} examples and {C} logits; clustering needs two of each")
+    labels = labels_among(class_labels(problem), chosen, problem.num_classes)
+    if problem.num_classes > C:
+        problem = problem.with_logits(chosen)
+    A = max(C, int(labels.max()) + 1)  # examples of all other classes make one class more
+    classes = one_hot(labels, A).double()
+    sums = class_sums(problem, labels, A, memory_limit)
 
     alive = (sums.norms > 0).double()
     cosines = sums.unit_gram
     alive_counts = torch.einsum("ta,tk->ka", classes, alive)
     pairs = torch.einsum("ka,lb->kalb", alive_counts, alive_counts)
-    for a in range(C):  # the same example is no pair with itself
+    for a in range(A):  # the same example is no pair with itself
         cosines[:, a, :, a] -= sums.same_example[a]
         pairs[:, a, :, a] -= torch.einsum("t,tk,tl->kl", classes[:, a], alive, alive)
 
-    table = _mean(cosines, pairs)
+    table = _mean(cosines, pairs)[:, :C, :, :C]
     by_logit = _mean(cosines.sum((1, 3)), pairs.sum((1, 3)))  # q_kl
     same_class = torch.stack([table[k, k, k, k] for k in range(C)])
     different = by_logit[~torch.eye(C, dtype=torch.bool, device=by_logit.device)]
 
-    counts = classes.sum(0)
+    counts = classes.sum(0)[:C]
     centroids = sums.sums / N
     centroid_norms = centroids.square().sum(1)
     sigma_e2 = float((sums.norms.square().mean() - centroid_norms.mean()) * N / (N - 1))
     sigma_c2 = float(centroid_norms.mean()) - sigma_e2 / N
     return LogitClustering(
+        logits=chosen,
         q_slsc=float(same_class.nanmean()),
         q_sl=float(by_logit.diagonal().nanmean()),
         q_dl=float(different.nanmean()),
@@ -140,7 +162,7 @@ def logit_clustering(problem: Problem, *, memory_limit: int | None = None) -> Lo
         centroids=centroids,
         centroids_gram=centroids @ centroids.T,
         class_centroids_gram=_mean(
-            sums.gram,
+            sums.gram[:, :C, :, :C],
             torch.einsum("a,b->ab", counts, counts)[None, :, None, :].expand(C, C, C, C),
         ),
         sigma_c=max(sigma_c2, 0.0) ** 0.5,

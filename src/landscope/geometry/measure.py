@@ -1,7 +1,7 @@
 """All measurements at one point of weight space, as one labelled data set."""
 
 import warnings
-from collections.abc import Callable, Collection, Iterator, MutableMapping
+from collections.abc import Callable, Collection, MutableMapping
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -11,17 +11,19 @@ import torch
 import xarray as xr
 from jaxtyping import Float, Float64
 
+from landscope.geometry.chosen_logits import Logits, choose_logits
 from landscope.geometry.class_decomposition import class_decomposition
 from landscope.geometry.class_labels import class_labels
 from landscope.geometry.class_probabilities import class_probabilities
 from landscope.geometry.curvature import Curvature, curvature, default_num_eigenvalues
-from landscope.geometry.definitions import DEFINITIONS, PAPER
+from landscope.geometry.definitions import PAPER
 from landscope.geometry.gradient_overlap import overlap
 from landscope.geometry.hessian_split import split
 from landscope.geometry.logit_clustering import logit_clustering
 from landscope.geometry.point_operators import OPERATORS, Methods, PointOperators
 from landscope.geometry.tangent_kernel import tangent_kernel
-from landscope.linalg import Estimate, SpectralDensity, spectral_density
+from landscope.geometry.variables import variables
+from landscope.linalg import SpectralDensity, spectral_density
 from landscope.operators import LinearOperator
 from landscope.problem import NonFiniteError, Problem
 from landscope.products import ProductMethod
@@ -53,6 +55,7 @@ def measure(
     *,
     parts: Collection[str] = PARTS,
     num_eigenvalues: int | None = None,
+    logits: Logits = None,
     num_probes: int = 8,
     num_steps: int = 60,
     reference: Problem | None = None,
@@ -73,7 +76,11 @@ def measure(
         "hessian_split", "hessian_density", "gauss_newton_density" and "tangent_kernel", which are
         all measured by default, and "class_decomposition", which takes a matrix of order N·C.
     num_eigenvalues : int, optional
-        Top eigenvalues of each operator; by default 2C, at least C + 10.
+        Top eigenvalues of each operator; by default 2C, at least C + 10, and 20 where C exceeds
+        100.
+    logits : int, sequence of int, or None
+        Whose clustering and probabilities are measured, or how many to draw; all by default, or 10
+        where there are more than 100.
     num_probes, num_steps : int
         Random vectors, and Lanczos steps on each, of the spectral densities.
     reference : Problem, optional
@@ -150,14 +157,16 @@ def measure(
         return spectral_density(A, num_probes, num_steps, seed=seed, deflate="converged")
 
     gradient = cache(problem.gradient)
+    chosen = cache(lambda: choose_logits(problem, logits, seed))
+
+    def spectrum(name: str) -> Values:
+        return _curvature(name, point[name], curved(name), gradient(), problem.num_classes)
 
     measurements: dict[str, Callable[[], Values]] = {
-        "probabilities": lambda: _probabilities(problem),
-        "clustering": lambda: _clustering(problem, memory_limit),
-        "hessian": lambda: _curvature("hessian", point["hessian"], curved("hessian"), gradient()),
-        "gauss_newton": lambda: _curvature(
-            "gauss_newton", point["gauss_newton"], curved("gauss_newton"), gradient()
-        ),
+        "probabilities": lambda: _probabilities(problem, chosen()),
+        "clustering": lambda: _clustering(problem, chosen(), memory_limit),
+        "hessian": lambda: spectrum("hessian"),
+        "gauss_newton": lambda: spectrum("gauss_newton"),
         "hessian_split": lambda: _split(
             point, curved("hessian"), curved("gauss_newton"), tol, seed
         ),
@@ -183,7 +192,7 @@ def measure(
             failures.append(f"{name}: {failure}")
             warnings.warn(f"measure leaves out {name}: {failure}", stacklevel=2)
     return xr.Dataset(
-        dict(_variables(values)),
+        variables(values),
         attrs={
             "title": "Local geometry of a neural loss landscape",
             "source": PAPER,
@@ -235,21 +244,22 @@ def _check_parts(parts: Collection[str]) -> None:
         raise ValueError(f"parts is {parts!r}; accepted is a collection of {', '.join(known)}")
 
 
-def _probabilities(problem: Problem) -> Values:
-    measured = class_probabilities(problem)
+def _probabilities(problem: Problem, logits: Logits) -> Values:
+    measured = class_probabilities(problem, logits=logits)
     return {
         "accuracy": float(measured.accuracy),
         "sigma_z": measured.sigma_z,
         "entropy": measured.entropy,
         "participation": measured.participation,
         "frozen_fraction": measured.frozen_fraction,
+        "logits": measured.logits,
         "probabilities": measured.probabilities,
         "targets": class_labels(problem),
     }
 
 
-def _clustering(problem: Problem, memory_limit: int) -> Values:
-    measured = logit_clustering(problem, memory_limit=memory_limit)
+def _clustering(problem: Problem, logits: Logits, memory_limit: int) -> Values:
+    measured = logit_clustering(problem, logits=logits, memory_limit=memory_limit)
     return {
         "q_slsc": measured.q_slsc,
         "q_sl": measured.q_sl,
@@ -257,6 +267,7 @@ def _clustering(problem: Problem, memory_limit: int) -> Values:
         "q_dl_abs": measured.q_dl_abs,
         "sigma_c": measured.sigma_c,
         "sigma_e": measured.sigma_e,
+        "logits": measured.logits,
         "logit_gradient_norm": float(measured.norms.mean()),
         "logit_gradient_norm_std": float(measured.norms.std()),
         "clustering_table": measured.table,
@@ -265,7 +276,11 @@ def _clustering(problem: Problem, memory_limit: int) -> Values:
 
 
 def _curvature(
-    name: str, A: LinearOperator, measured: Curvature, gradient: Float[torch.Tensor, " D"]
+    name: str,
+    A: LinearOperator,
+    measured: Curvature,
+    gradient: Float[torch.Tensor, " D"],
+    num_classes: int,
 ) -> Values:
     overlapping = overlap(gradient, measured.eigenvalues, measured.vectors)
     values = {
@@ -278,9 +293,12 @@ def _curvature(
         f"{name}_bulk_edge": measured.bulk_edge,
         f"{name}_gradient_cosines": overlapping.cosines,
         f"{name}_gradient_power": overlapping.power,
+        f"{name}_top_gradient_power": overlapping.top_power(num_classes),
         "gradient_norm": overlapping.gradient_norm,
     }
-    if not A.psd:
+    if A.psd:
+        values[f"{name}_effective_rank"] = measured.effective_rank
+    else:
         values[f"{name}_min_eigenvalue"] = measured.min_eigenvalue
     return values
 
@@ -365,19 +383,3 @@ def _class_decomposition(problem: Problem) -> Values:
         "part_share": measured.shares,
         "part_trace": measured.traces,
     }
-
-
-def _variables(values: Values) -> Iterator[tuple[str, xr.Variable]]:
-    """Every value with its definition; an estimate's standard error as a variable beside it."""
-    for name, value in values.items():
-        about = DEFINITIONS[name.removesuffix("_stderr")]
-        attributes = about._asdict()
-        dims = attributes.pop("dims")
-        of_error = attributes | {
-            "long_name": f"standard error of {about.long_name}",
-            "definition": f"standard error of the estimate: {about.definition}",
-        }
-        array = value.cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
-        yield name, xr.Variable(dims, array, of_error if name.endswith("_stderr") else attributes)
-        if isinstance(value, Estimate):
-            yield f"{name}_stderr", xr.Variable(dims, value.stderr, of_error)

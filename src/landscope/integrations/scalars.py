@@ -22,8 +22,8 @@ def scalars(snapshot: xr.Dataset) -> dict[str, float]:
     dict of str to float
         Each variable that is a single number as ``landscope/<variable>``; beside them
         ``landscope/lambda_max`` (of H, its residual as ``lambda_max_stderr``),
-        ``landscope/gauss_newton_lambda_max``, and the shares of ‖g‖² in the top C eigenvectors,
-        ``landscope/hessian_top_power`` and ``landscope/gauss_newton_top_power``.
+        ``landscope/gauss_newton_lambda_max``, and ``landscope/top_share``, the share of G in
+        λ_max(H).
 
     Examples
     --------

@@ -9,6 +9,7 @@ from landscope.operators.linear_operator import LinearOperator
 from landscope.operators.logit_curvature import LogitCurvature
 from landscope.operators.logit_jacobian import LogitJacobian
 from landscope.operators.low_rank_spectrum import LowRankSpectrum, low_rank_spectrum
+from landscope.operators.preconditioned import Preconditioned
 from landscope.operators.projected import Projected
 from landscope.operators.tangent_kernel import TangentKernel
 
@@ -21,6 +22,7 @@ __all__ = [
     "LogitCurvature",
     "LogitJacobian",
     "LowRankSpectrum",
+    "Preconditioned",
     "Projected",
     "TangentKernel",
     "block_traces",

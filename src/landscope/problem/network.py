@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from landscope.problem.forward import Forward
+from landscope.problem.terms import flatten_logits
 
 
 @runtime_checkable
@@ -116,6 +118,33 @@ class OtherHead:
             return self._network(state, batch)
         finally:
             del vars(self._head)["forward"]
+
+
+class ChosenLogits:
+    """A network of which only some logits are looked at.
+
+    Parameters
+    ----------
+    network : Network
+        The whole.
+    logits : Tensor, shape (K,)
+        Which.
+    """
+
+    def __init__(self, network: Network, logits: Int64[Tensor, " K"]) -> None:
+        self._network, self._logits = network, logits
+
+    @property
+    def module(self) -> nn.Module | None:
+        """The module behind it."""
+        return self._network.module
+
+    def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
+        """Those logits, one row per target, and class indices or vectors over those logits."""
+        z, targets = flatten_logits(*self._network(state, batch))
+        if targets.ndim == 2:
+            targets = targets.index_select(1, self._logits)
+        return z.index_select(1, self._logits), targets
 
 
 class _Call(nn.Module):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
 
 import torch
 from jaxtyping import Float
@@ -18,13 +19,21 @@ def select_parameters(parameters: Mapping[str, Tensor], params: Selection) -> li
     parameters : mapping of names to tensors
         All parameters of the model.
     params : names, predicate or None
-        Names of parameters or of modules (all that lies below them), or a predicate on the name;
-        None takes every parameter that requires a gradient.
+        Names of parameters or of modules (all that lies below them), in which ``*``, ``?`` and
+        ``[...]`` match as in file names, a ``*`` dots as well; or a predicate on the name. None
+        takes every parameter that requires a gradient.
 
     Raises
     ------
     ValueError
         When a name matches nothing, or nothing is selected.
+
+    Examples
+    --------
+    >>> import torch
+    >>> names = ["h.0.attn.q", "h.0.mlp.w", "h.1.attn.q", "head"]
+    >>> select_parameters(dict.fromkeys(names, torch.ones(1)), "h.*.attn")
+    ['h.0.attn.q', 'h.1.attn.q']
     """
     if params is None:
         chosen = [name for name, value in parameters.items() if value.requires_grad]
@@ -100,7 +109,7 @@ class Layout:
 
 
 def _lies_in(parameter: str, name: str) -> bool:
-    return parameter == name or parameter.startswith(name + ".")
+    return fnmatchcase(parameter, name) or fnmatchcase(parameter, f"{name}.*")
 
 
 def _listing(named: Mapping[str, object], most: int = 8) -> str:

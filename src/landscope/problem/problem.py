@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from typing import Any
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 from torch.func import grad
 from torch.utils._pytree import tree_map
@@ -13,11 +13,12 @@ from torch.utils._pytree import tree_map
 from landscope.problem import checks
 from landscope.problem.batch import Batch
 from landscope.problem.batch_logits import BatchLogits
-from landscope.problem.data import as_batches
+from landscope.problem.data import as_batches, rows, split
 from landscope.problem.forward import Forward, default_forward, unwrapped
 from landscope.problem.losses import CrossEntropy, Loss, MeanSquaredError, normalizer, resolve_loss
 from landscope.problem.named_state import fitted, tied_names
 from landscope.problem.network import (
+    ChosenLogits,
     FunctionNetwork,
     ModuleNetwork,
     Network,
@@ -27,6 +28,9 @@ from landscope.problem.network import (
 from landscope.problem.parameters import Layout, Selection, select_parameters
 from landscope.problem.precision import full_float32
 from landscope.problem.terms import flatten_logits
+
+LOGIT_BYTES = 32 * 2**20
+"""Logits that exist at a time, where one example has fewer."""
 
 
 class Problem:
@@ -50,8 +54,8 @@ class Problem:
         does. An object gives
         ``terms``, ``gradient`` and ``hessian_vector_product`` (see `landscope.problem.Loss`).
     params : names, predicate on the name, mapping, or None
-        The parameters that span weight space: names of parameters or modules; None takes all that
-        require a gradient.
+        The parameters that span weight space: names of parameters or modules, patterns such as
+        ``"transformer.h.*.attn"`` included; None takes all that require a gradient.
     batch_size : int, optional
         Largest batch that is evaluated at once.
     device : torch.device, optional
@@ -203,6 +207,14 @@ class Problem:
         body.num_classes = head.in_features
         return body
 
+    def with_logits(self, logits: Int64[Tensor, " K"]) -> "Problem":
+        """The same with these logits in place of all; the targets stay: it has no loss."""
+        some = copy.copy(self)
+        some._network = ChosenLogits(self._network, logits.to(self.device))
+        some.graphs = {}
+        some.num_classes = len(logits)
+        return some
+
     def parameters_vector(self) -> Float[Tensor, " D"]:
         """The point of weight space, as one flat vector (a copy)."""
         return self._vector.clone()
@@ -257,21 +269,29 @@ class Problem:
     def loss(self) -> Float[Tensor, ""]:
         """Mean loss over all terms, with its ridge: L = (1/N) Σ_μ L^μ + λ/2 ‖W‖²."""
         w = self._vector
-        total = sum(self.batch_loss(batch)(w).double() for batch in self.batches)
+        total = sum(self.batch_loss(piece)(w).double() for _, piece in self._pieces())
         ridge = 0.5 * self.weight_decay * w.double().square().sum()
         return (total / self.normalizer + ridge).to(self.dtype)
 
     @full_float32()
     def gradient(self) -> Float[Tensor, " D"]:
         """Gradient of the mean loss: g = (1/N) Σ_μ Σ_k (p_k^μ − y_k^μ) J_k^μ + λ W."""
-        mean = self.mean_over_terms(grad(self.batch_loss(b))(self._vector) for b in self.batches)
-        return mean + self.weight_decay * self._vector
+        w, pieces = self._vector, list(self._pieces())
+        sums = (grad(self.batch_loss(piece))(w) for _, piece in pieces)
+        return self.mean_over_terms(sums, [index for index, _ in pieces]) + self.weight_decay * w
 
     @full_float32()
-    @torch.no_grad()
     def logits(self) -> Float[Tensor, "N C"]:
         """Logits of every loss term, in the order of the data."""
-        return torch.cat([self.batch_logits(batch)(self._vector) for batch in self.batches])
+        return torch.cat(list(self.logits_in_chunks()))
+
+    @torch.no_grad()
+    def logits_in_chunks(self) -> Iterator[Float[Tensor, "n C"]]:
+        """The same, for some loss terms after the others."""
+        for _, piece in self._pieces():
+            with full_float32():
+                z = self.batch_logits(piece)(self._vector)
+            yield z
 
     def targets(self) -> Shaped[Tensor, "N ..."]:
         """Targets of every loss term, in the order of the data."""
@@ -343,25 +363,43 @@ class Problem:
         """(1/N) Σ_μ from the sums of batches, or of parts of batches."""
         return self.sum_over_batches(parts, batch_of_part) / self.normalizer
 
+    def _pieces(self) -> Iterator[tuple[int, Batch]]:
+        """The data in pieces whose logits can exist at a time, each with the index of its batch."""
+        row_bytes = self.num_classes * self.dtype.itemsize
+        for index, batch in enumerate(self.batches):
+            size = max(1, LOGIT_BYTES // (row_bytes * batch.rows_per_example))
+            yield from ((index, piece) for piece in batch.pieces(size))
+
     def _read(self, batches: list[Any]) -> Iterator[Batch]:
         """Run the model once over the data, refusing what cannot be measured."""
-        state = self.state()
+        one_by_one = False
         for index, data in enumerate(batches):
             checks.check_batch_data(data, index)
-            with torch.no_grad():
-                output = self._network(state, self._on_device(data))
-            checks.check_forward_output(output)
-            z, targets = flatten_logits(*output)
-            checks.check_finite_logits(z, index)
+            if index == 0:
+                z, _ = self._checked_output(rows(data, 0, 1), index)
+                self.num_classes = z.shape[1]
+                one_by_one = z.nbytes > LOGIT_BYTES // 8
+            parts = split(data, 1 if one_by_one else None)
+            targets = torch.cat([self._checked_output(part, index)[1] for part in parts])
             batch = Batch.of(data, targets, self.loss_terms)
             if isinstance(self.loss_terms, CrossEntropy | MeanSquaredError):
-                checks.check_labels(batch.targets, z.shape[1], index)
+                checks.check_labels(batch.targets, self.num_classes, index)
                 checks.check_target_kind(batch.targets, self.loss_terms, index)
             if index == 0:
-                self.num_classes = z.shape[1]
-                checks.check_deterministic(self._network, state, self._on_device(data))
-                checks.check_examples_independent(self.batch_logits, self._vector, batch)
+                few = next(batch.pieces(2)) if one_by_one else batch
+                state = self.state()
+                checks.check_deterministic(self._network, state, self._on_device(few.data))
+                checks.check_examples_independent(self.batch_logits, self._vector, few)
             yield batch
+
+    @torch.no_grad()
+    def _checked_output(self, data: Any, index: int) -> tuple[Tensor, Tensor]:
+        """Flat logits and targets of some data."""
+        output = self._network(self.state(), self._on_device(data))
+        checks.check_forward_output(output)
+        z, targets = flatten_logits(*output)
+        checks.check_finite_logits(z, index)
+        return z, targets
 
     def _named_state(self, where: nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
         """All parameters and buffers that a model or a mapping has, named as this model's."""

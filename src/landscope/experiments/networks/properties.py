@@ -12,6 +12,7 @@ from landscope.experiments.networks.gathered import gathered
 from landscope.experiments.networks.grid import Grid
 from landscope.experiments.networks.scale import DATA_TITLES, Scale, is_at_hand
 from landscope.experiments.progress import Progress, silent
+from landscope.geometry import heavy_ball_limit
 from landscope.geometry.class_decomposition import PARTS
 
 MANY = "cifar100"
@@ -98,7 +99,7 @@ def compute(seed: int = 0, progress: Progress = silent, *, grid: Grid, scale: Sc
             ]
         )
         .assign(
-            stability_limit=2 / rates["learning_rate"],
+            stability_limit=heavy_ball_limit(momentum=0.0) / rates["learning_rate"],
         )
         .assign_attrs(
             num_classes=most,
