@@ -135,6 +135,40 @@ def test_a_state_dict_is_recorded_as_the_model_itself(tmp_path):
     assert float(second.way) == 0
 
 
+def test_the_optimiser_s_distance_from_the_edge_is_in_the_snapshot(tmp_path):
+    model = make_model()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    problem = make_problem(model)
+    with Recorder(problem, tmp_path, 1, loss_and_length, optimizer=optimizer) as recorder:
+        for step in range(3):
+            recorder.step(model, step)
+            optimizer.zero_grad()
+            cross_entropy(model(DATA[0]), DATA[1]).backward()
+            optimizer.step()
+            optimizer.param_groups[0]["lr"] /= 2
+        here, found = problem.at(model), recorder.run.trajectory()
+        recorder.step(model, 3)
+    assert found.learning_rate.values.tolist() == [1e-3, 5e-4, 2.5e-4]
+    expected = ls.stability(here, model, optimizer)
+    last = recorder.run.snapshot(3)
+    assert float(last.preconditioned_sharpness) == pytest.approx(
+        expected.preconditioned_sharpness, rel=1e-4
+    )
+    assert last.sharpness_limit.attrs["rule"] == "AdamW"
+
+
+def test_an_optimiser_that_cannot_be_read_is_refused_before_anything_is_measured(tmp_path):
+    model, calls = make_model(), []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer.param_groups[0]["lr"] = lambda step: 0.1 / (step + 1)
+    with (
+        Recorder(make_problem(model), tmp_path, 1, calls.append, optimizer=optimizer) as recorder,
+        pytest.raises(ValueError, match="lr"),
+    ):
+        recorder.step(model, 0)
+    assert calls == []
+
+
 class Board:
     def __init__(self, fails=False):
         self.shown, self.closed, self.fails = [], False, fails

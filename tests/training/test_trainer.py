@@ -178,7 +178,8 @@ def test_the_measure_options_are_those_of_measure():
     accepted = inspect.signature(geometry.measure).parameters
     for name, field in MeasureConfig.model_fields.items():
         assert field.default == accepted[name].default
-    assert {*MeasureConfig.model_fields, "parts", "seed", "reference", "problem"} == {*accepted}
+    own = {"parts", "seed", "reference", "eigenvectors", "problem"}
+    assert {*MeasureConfig.model_fields} | own == {*accepted}
 
 
 def test_the_real_measurements_are_kept(tmp_path):

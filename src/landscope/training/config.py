@@ -39,6 +39,12 @@ class MeasureConfig(BaseModel):
         examples=[20],
         description="Top eigenvalues of each operator; if absent, 2C and at least C + 10.",
     )
+    logits: PositiveInt | None = Field(
+        default=None,
+        description="Logits, drawn at random, whose clustering and probabilities are measured; if "
+        "absent, all, or 10 of more than 100.",
+        examples=[10],
+    )
     num_probes: int = Field(
         default=8, ge=2, description="Random vectors that each spectral density averages over."
     )

@@ -37,7 +37,7 @@ class Descent:
         self._train = [part.to(config.device) for part in data.train]
         self._test = [part.to(config.device) for part in data.test]
         self._batches = Minibatches(len(data.train_targets), config.batch_size, config.seed)
-        self._optimizer = make_optimizer(config, self.model.parameters())
+        self.optimizer = make_optimizer(config, self.model.parameters())
 
     def learning_rate(self, step: int) -> float:
         """Give the learning rate of the update at `step`; at the end, that of the last update."""
@@ -50,6 +50,11 @@ class Descent:
             config.warmup_steps,
         )
 
+    def set_learning_rate(self, step: int) -> None:
+        """Write the learning rate of the update at `step` into the optimiser."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(step)
+
     def update(self, step: int) -> None:
         """Take the step from W_t to W_{t+1}.
 
@@ -58,14 +63,13 @@ class Descent:
         NonFiniteError
             If the mini-batch loss is NaN or infinite.
         """
-        for group in self._optimizer.param_groups:
-            group["lr"] = self.learning_rate(step)
+        self.set_learning_rate(step)
         inputs, targets = self._batch(step)
-        self._optimizer.zero_grad()
+        self.optimizer.zero_grad()
         loss = cross_entropy(self.model(inputs), targets)
         self._check_finite(float(loss.detach()), step)
         loss.backward()
-        self._optimizer.step()
+        self.optimizer.step()
 
     @torch.no_grad()
     def batch_loss(self, step: int) -> float:
@@ -106,7 +110,7 @@ class Descent:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
         """Give all that the next update depends on, as named tensors and strings."""
-        optimizer_tensors, optimizer_rest = optimizer_state(self._optimizer)
+        optimizer_tensors, optimizer_rest = optimizer_state(self.optimizer)
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         tensors |= {f"optimizer.{name}": tensor for name, tensor in optimizer_tensors.items()}
         return tensors, {"optimizer": optimizer_rest}
@@ -115,7 +119,7 @@ class Descent:
         """Put back what `state` gave."""
         self.model.load_state_dict(_under("model.", checkpoint.tensors))
         load_optimizer_state(
-            self._optimizer,
+            self.optimizer,
             _under("optimizer.", checkpoint.tensors),
             checkpoint.metadata["optimizer"],
         )

@@ -65,6 +65,9 @@ class Recorder:
         `memory_limit` and they are left open, what the first measurement picked and wrote into its
         snapshot holds for all of the run. If it takes `eigenvectors`, its eigensolvers start from
         those of the measurement before.
+    optimizer
+        The optimiser of the loop: each snapshot then has its learning rate and how far it is from
+        the edge of stability, see `landscope.stability`.
     max_overhead
         Largest share of the loop's time that measuring may take, such as 0.1. Scheduled steps that
         cannot be afforded are left out: they are in `skipped`, in `summary.json` and in a warning
@@ -120,6 +123,7 @@ class Recorder:
         schedule: Schedule,
         measure: Measure | None = None,
         *,
+        optimizer: Any = None,
         max_overhead: float | None = None,
         trackers: Collection[Tracker] = (),
     ) -> None:
@@ -128,6 +132,8 @@ class Recorder:
         self.problem = problem
         self.run = run if isinstance(run, Run) else Run.create(run, identity(problem))
         self.skipped: list[int] = list((self.run.summary() or {}).get("skipped", ()))
+        self._optimizer = optimizer
+        self._steepest: Tensor | None = None
         self._trackers = trackers
         self._measured = set(self.run.steps())
         self._measure = measure or geometry.measure
@@ -217,16 +223,32 @@ class Recorder:
         return step not in self._measured and self._scheduled(step)
 
     def _snapshot(self, model: Point) -> xr.Dataset:
-        if isinstance(model, HyperplaneModel):
-            model = model.merged()
-        here = with_statistics(self.problem.at(model))
+        here = with_statistics(
+            self.problem.at(model.merged() if isinstance(model, HyperplaneModel) else model)
+        )
+        if self._optimizer is not None:  # one that cannot be read is refused before all the work
+            geometry.update_rule(here, model, self._optimizer)  # type: ignore[arg-type]
         options = self._picked
         if "reference" in self._takes:
             self._reference = self._reference or self._first_recorded(here)
             options["reference"] = self._reference
         if "eigenvectors" in self._takes:
             options["eigenvectors"] = self._eigenvectors
-        return self._measure(here, **options)
+        snapshot = self._measure(here, **options)
+        return snapshot if self._optimizer is None else self._with_stability(snapshot, here, model)
+
+    def _with_stability(self, snapshot: xr.Dataset, here: Problem, model: Point) -> xr.Dataset:
+        """Add how far the optimiser is from the edge of its stability."""
+        eigenvalues = snapshot.get("hessian_eigenvalues")
+        found = geometry.stability(
+            here,
+            model,  # type: ignore[arg-type]  # a bare vector has been refused
+            self._optimizer,
+            sharpness=None if eigenvalues is None else float(eigenvalues[0]),
+            v0=self._steepest,
+        )
+        self._steepest = found.vector
+        return snapshot.assign(found.variables())
 
     @property
     def _picked(self) -> dict[str, Any]:

@@ -123,14 +123,18 @@ def _follow(
     schedule = measuring_steps(config.steps, config.num_measurements)
     start = _resume(descent, run, schedule)
     show = progress or (lambda step, num_steps, doing: None)
+    # A measurement of the caller's own is all that is measured; θ is not what stability is read of.
+    monitored = measure is None and config.hyperplane.dim is None
+    optimizer = descent.optimizer if monitored else None
     measure = measure or partial(geometry.measure, seed=config.seed, **config.measure.model_dump())
-    with Recorder(problem, run, schedule, measure) as recorder:
+    with Recorder(problem, run, schedule, measure, optimizer=optimizer) as recorder:
         for step in range(start, config.steps + 1):
             due = recorder.due(step)
             show(step, config.steps, "measuring" if due else "training")
             scalars = descent.scalars(step) if due else None
             if due or (step > start and step % config.checkpoint_every == 0):
                 run.write_checkpoint(step, *descent.state())
+            descent.set_learning_rate(step)
             recorder.step(descent.model, step, scalars)
             if step < config.steps:
                 descent.update(step)
