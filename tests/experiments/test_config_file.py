@@ -164,7 +164,7 @@ def test_the_example_says_the_defaults_and_describes_every_key(tmp_path):
 def test_each_optional_key_of_the_example_is_right_where_it_is_uncommented(tmp_path):
     lines = example_config(PointConfig).splitlines()
     optional = [i for i, line in enumerate(lines) if re.match(r" *#\w", line)]
-    assert len(optional) == 6
+    assert len(optional) == 7
     for index in optional:
         text = "\n".join([*lines[:index], lines[index].replace("#", "", 1), *lines[index + 1 :]])
         if "problem:" in lines[index]:

@@ -179,7 +179,7 @@ def test_the_measure_options_are_those_of_measure():
     for name, field in MeasureConfig.model_fields.items():
         assert field.default == accepted[name].default
     own = {"parts", "seed", "reference", "eigenvectors", "problem"}
-        assert {*MeasureConfig.model_fields} | own == {*accepted}
+    assert {*MeasureConfig.model_fields} | own == {*accepted}
 
 
 def test_the_real_measurements_are_kept(tmp_path):

@@ -26,15 +26,24 @@ class Batch:
         One target per row of the flattened logits, ignored ones included.
     is_term : Tensor of bool, shape (R,)
         Which rows are loss terms.
+    divisible : bool
+        Whether the examples do not depend on each other, so that they may be visited in pieces.
     """
 
     data: Any
     num_rows: int
     flat_targets: Shaped[Tensor, "R ..."]
     is_term: Bool[Tensor, " R"]
+    divisible: bool = True
 
     @classmethod
-    def of(cls, data: Any, flat_targets: Shaped[Tensor, "R ..."], loss: object) -> "Batch":
+    def of(
+        cls,
+        data: Any,
+        flat_targets: Shaped[Tensor, "R ..."],
+        loss: object,
+        divisible: bool = True,
+    ) -> "Batch":
         """Find the loss terms: all targets but those that equal the loss's ``ignore_index``."""
         ignore_index = getattr(loss, "ignore_index", None)
         class_indices = flat_targets.ndim == 1 and not flat_targets.is_floating_point()
@@ -42,7 +51,7 @@ class Batch:
             is_term = flat_targets != ignore_index
         else:
             is_term = torch.ones(len(flat_targets), dtype=torch.bool, device=flat_targets.device)
-        return cls(data, num_rows(data), flat_targets, is_term)
+        return cls(data, num_rows(data), flat_targets, is_term, divisible)
 
     @property
     def targets(self) -> Shaped[Tensor, "T ..."]:
@@ -55,7 +64,10 @@ class Batch:
         return len(self.flat_targets) // self.num_rows
 
     def pieces(self, size: int) -> Iterator["Batch"]:
-        """The batch in pieces of at most this many examples."""
+        """The batch in pieces of at most this many examples; whole where it is not divisible."""
+        if not self.divisible:
+            yield self
+            return
         per_example = self.rows_per_example
         for start in range(0, self.num_rows, size):
             stop = min(start + size, self.num_rows)
@@ -71,7 +83,8 @@ class Batch:
         """These examples of the batch, in this order."""
         flat = torch.arange(len(self.flat_targets)).view(self.num_rows, -1)[examples].flatten()
         data = take(self.data, examples)
-        return Batch(data, len(examples), self.flat_targets[flat], self.is_term[flat])
+        targets, is_term = self.flat_targets[flat], self.is_term[flat]
+        return Batch(data, len(examples), targets, is_term, self.divisible)
 
     @classmethod
     def join(cls, batches: Sequence["Batch"]) -> "Batch":

@@ -68,8 +68,8 @@ def check_target_kind(targets: Shaped[Tensor, "T ..."], loss: object, index: int
         )
 
 
-def check_modes(modules: Mapping[str, nn.Module]) -> None:
-    """Refuse dropout and batch statistics in training mode.
+def check_modes(modules: Mapping[str, nn.Module], batch_statistics: bool) -> None:
+    """Refuse dropout in training mode, and batch statistics that were not asked for.
 
     Raises
     ------
@@ -84,10 +84,11 @@ def check_modes(modules: Mapping[str, nn.Module]) -> None:
                 f"model has {type(module).__name__} {name!r} in training mode, which makes the "
                 "loss random; call model.eval() first"
             )
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not batch_statistics:
             raise ValueError(
                 f"model has {type(module).__name__} {name!r} in training mode, which makes the "
-                "loss of an example depend on its batch; call model.eval() first"
+                "loss of an example depend on its batch; call model.eval() first, or give "
+                "batch_statistics=True and all data in one batch"
             )
 
 
@@ -221,5 +222,6 @@ def check_examples_independent(
     if float((halves - whole).abs().max()) > tolerance * float(whole.abs().max()):
         raise ValueError(
             "model gives an example other logits in another batch (batch statistics or another "
-            "coupling of examples), so that no sum over examples exists; use running statistics"
+            "coupling of examples), so that no sum over examples exists; use running statistics, "
+            "or give batch_statistics=True and all data in one batch"
         )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from landscope.problem.batch_statistics import use_batch_statistics
 from landscope.problem.forward import Forward
 from landscope.problem.terms import flatten_logits
 
@@ -46,11 +47,13 @@ class ModuleNetwork:
     for the caller, and a later change of the caller's has no effect here.
     """
 
-    def __init__(self, model: nn.Module, forward: Forward) -> None:
+    def __init__(self, model: nn.Module, forward: Forward, batch_statistics: bool = False) -> None:
         # A module may keep an activation of its last pass, which cannot be copied with its graph.
         kept = (value for module in model.modules() for value in vars(module).values())
         detached = {id(x): x.detach() for x in kept if isinstance(x, Tensor) and not x.is_leaf}
         copied = copy.deepcopy(model, detached).requires_grad_(False)
+        if batch_statistics:
+            use_batch_statistics(copied)
         self._call = _Call(copied, forward)
 
     @property

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map
 from landscope.problem import checks
 from landscope.problem.batch import Batch
 from landscope.problem.batch_logits import BatchLogits
-from landscope.problem.data import as_batches, rows, split
+from landscope.problem.data import as_batches, is_tensor_pair, rows, split
 from landscope.problem.forward import Forward, default_forward, unwrapped
 from landscope.problem.losses import CrossEntropy, Loss, MeanSquaredError, normalizer, resolve_loss
 from landscope.problem.named_state import fitted, tied_names
@@ -66,6 +66,12 @@ class Problem:
         For batches or models of another form.
     weight_decay : float
         λ of the ridge λ/2 ‖W‖² over the selected parameters, part of loss, gradient and Hessian.
+    batch_statistics : bool
+        False: BatchNorm layers normalise with their running statistics (``model.eval()``), as in
+        use. True: with those of the data, as in training on one full batch; the examples are then
+        coupled, and the data must come in one batch, which is never cut: products take the memory
+        of the whole, and what is measured of single examples (clustering) one backward pass for
+        each logit of each of them.
 
     Raises
     ------
@@ -109,25 +115,27 @@ class Problem:
         dtype: torch.dtype | None = None,
         forward: Forward | None = None,
         weight_decay: float = 0.0,
+        batch_statistics: bool = False,
     ) -> None:
         if not 0 <= weight_decay < float("inf"):
             raise ValueError(f"weight_decay is {weight_decay}; it must be finite and at least 0")
         if forward is not None and not callable(forward):
             raise TypeError(f"forward is a {type(forward).__name__}; it must be a function")
         self.weight_decay = float(weight_decay)
+        self.batch_statistics = batch_statistics
         self.loss_terms = resolve_loss(loss)
 
         self.forward = forward or default_forward
         checks.check_surroundings()
         if isinstance(model, nn.Module):
             model = unwrapped(model)
-            checks.check_modes(dict(model.named_modules()))
+            checks.check_modes(dict(model.named_modules()), batch_statistics)
             if isinstance(params, Mapping):
                 raise TypeError("params is a mapping; for an nn.Module give names or a predicate")
             parameters: dict[str, Tensor] = dict(model.named_parameters())
             buffers: dict[str, Tensor] = dict(model.named_buffers())
             selection: Selection = params
-            self._network: Network = ModuleNetwork(model, self.forward)
+            self._network: Network = ModuleNetwork(model, self.forward, batch_statistics)
         elif callable(model):
             if not isinstance(params, Mapping):
                 raise TypeError(
@@ -165,6 +173,8 @@ class Problem:
         checks.check_finite_state(self._layout.unflatten(self._vector), state)
         # Loaders and random modules draw from torch's global generator: leave it as it was.
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            if batch_statistics and batch_size is None and is_tensor_pair(data):
+                batch_size = max(1, len(data[0]))
             self.batches = tuple(self._read(as_batches(data, batch_size)))
         self.num_examples = sum(len(batch.targets) for batch in self.batches)
         if self.num_examples == 0:
@@ -373,15 +383,22 @@ class Problem:
     def _read(self, batches: list[Any]) -> Iterator[Batch]:
         """Run the model once over the data, refusing what cannot be measured."""
         one_by_one = False
+        if self.batch_statistics and len(batches) > 1:
+            raise ValueError(
+                f"data has {len(batches)} batches; batch_statistics=True couples the examples of a "
+                "batch and takes all data in one"
+            )
         for index, data in enumerate(batches):
             checks.check_batch_data(data, index)
-            if index == 0:
+            if self.batch_statistics:
+                self.num_classes = self._checked_output(data, index)[0].shape[1]
+            elif index == 0:
                 z, _ = self._checked_output(rows(data, 0, 1), index)
                 self.num_classes = z.shape[1]
                 one_by_one = z.nbytes > LOGIT_BYTES // 8
             parts = split(data, 1 if one_by_one else None)
             targets = torch.cat([self._checked_output(part, index)[1] for part in parts])
-            batch = Batch.of(data, targets, self.loss_terms)
+            batch = Batch.of(data, targets, self.loss_terms, not self.batch_statistics)
             if isinstance(self.loss_terms, CrossEntropy | MeanSquaredError):
                 checks.check_labels(batch.targets, self.num_classes, index)
                 checks.check_target_kind(batch.targets, self.loss_terms, index)
@@ -389,7 +406,8 @@ class Problem:
                 few = next(batch.pieces(2)) if one_by_one else batch
                 state = self.state()
                 checks.check_deterministic(self._network, state, self._on_device(few.data))
-                checks.check_examples_independent(self.batch_logits, self._vector, few)
+                if not self.batch_statistics:
+                    checks.check_examples_independent(self.batch_logits, self._vector, few)
             yield batch
 
     @torch.no_grad()

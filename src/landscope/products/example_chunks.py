@@ -22,9 +22,13 @@ def example_chunks(
         Most examples in a chunk.
     order : Tensor, shape (n,), optional
         Examples in the order in which they are to come. Batches that cannot be joined (sequences
-        of several lengths) are visited one after the other, each in this order.
+        of several lengths) are visited one after the other, each in this order. A batch that is
+        not divisible comes whole.
     """
     places = term_places(problem)
+    if not all(batch.divisible for batch in problem.batches):
+        yield problem.batches[0], torch.cat(places)
+        return
     lengths = [batch.num_rows for batch in problem.batches]
     if order is None:
         order = torch.arange(sum(lengths))

@@ -55,6 +55,9 @@ def rows_of(problem: Problem, batch: Batch, names: Sequence[str]) -> Float[Tenso
     """∂z_k^μ/∂θ for the loss terms of one batch and these parameters θ, in this order."""
     w = problem.unflatten(problem.parameters_vector())
     chosen = {name: w[name] for name in names}
+    if not batch.divisible:
+        rows = _rows_one_by_one(problem, batch, chosen)
+        return rows[batch.is_term.to(rows.device)]
     leaves, structure = tree_flatten(batch.data)
     along_examples = tuple(0 if isinstance(x, Tensor) and x.ndim else None for x in leaves)
 

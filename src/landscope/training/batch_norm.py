@@ -21,9 +21,11 @@ def with_statistics(problem: Problem) -> Problem:
     ----------
     problem
         Layers that have seen no batch at its point get the statistics of one pass over its data;
-        a problem without such layers is given back as it is.
+        a problem without such layers, or with batch statistics, is given back as it is.
     """
-    if problem.module is None or not has_empty_statistics(problem.module, problem.state()):
+    if problem.module is None or problem.batch_statistics:
+        return problem
+    if not has_empty_statistics(problem.module, problem.state()):
         return problem
     model = copy.deepcopy(problem.module).to(problem.device, problem.dtype)
     model.load_state_dict(problem.state(), strict=False)
