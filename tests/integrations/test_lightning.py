@@ -1,6 +1,7 @@
 import csv
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -11,12 +12,14 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import landscope as ls
 from landscope.integrations.lightning import LandscapeCallback
+from landscope.runs import Run
 from tests.integrations.descent import (
     INPUTS,
     TARGETS,
     Log,
     assert_the_same_bits,
     loss_and_length,
+    quick,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:lightning")
@@ -44,9 +47,25 @@ class Classifier(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": halved, "interval": "step"}}
 
 
-def make():
+class TwoOptimizers(Classifier):
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+
+    def training_step(self, batch):
+        loss = super().training_step(batch)
+        self.manual_backward(loss)
+        for optimizer in self.optimizers():
+            optimizer.step()
+            optimizer.zero_grad()
+
+    def configure_optimizers(self):
+        return [torch.optim.SGD(self.layers[index].parameters(), lr=0.1) for index in (0, 4)]
+
+
+def make(kind=Classifier):
     torch.manual_seed(0)
-    return Classifier()
+    return kind()
 
 
 def problem_of(module):
@@ -80,12 +99,22 @@ def test_training_is_bit_identical_with_and_without_the_callback(tmp_path):
 def test_a_snapshot_is_of_the_weights_after_so_many_optimizer_steps(tmp_path):
     module = make()
     problem = problem_of(module)
-    callback = LandscapeCallback(problem, tmp_path, [0, 2, 5], loss_and_length)
+    callback = LandscapeCallback(problem, tmp_path, [0, 2, 5], quick)
     fit(module, callback)
     for step in (2, 5):
         fit(stopped := make(), max_steps=step)
         expected = loss_and_length(problem.at(stopped))
         assert float(callback.recorder.run.snapshot(step).loss) == float(expected.loss)
+
+
+def test_a_snapshot_holds_the_learning_rate_and_the_limit_of_the_only_optimizer(tmp_path):
+    module = make()
+    fit(module, LandscapeCallback(problem_of(module), tmp_path, 1, quick))
+    trajectory = Run.open(tmp_path).trajectory()
+    rates = np.array([0.5, 0.5, 0.25, 0.25, 0.125, 0.125])
+    assert trajectory.learning_rate.values == pytest.approx(rates)
+    assert trajectory.sharpness_limit.values == pytest.approx(2 * (1 + 0.9) / rates)
+    assert trajectory.stability_ratio.values == pytest.approx(1.0 * rates / 3.8)
 
 
 def test_batches_that_only_accumulate_gradients_are_not_measured(tmp_path):
@@ -96,18 +125,27 @@ def test_batches_that_only_accumulate_gradients_are_not_measured(tmp_path):
         return True
 
     module = make()
-    callback = LandscapeCallback(problem_of(module), tmp_path, every_step, loss_and_length)
+    callback = LandscapeCallback(problem_of(module), tmp_path, every_step, quick)
     fit(module, callback, max_steps=3, accumulate_grad_batches=3)
     assert asked == [0, 1, 2, 3]
     assert callback.recorder.run.steps() == [0, 1, 2, 3]
 
 
+def test_several_optimizers_give_no_learning_rate_and_one_warning(tmp_path):
+    module = make(TwoOptimizers)
+    callback = LandscapeCallback(problem_of(module), tmp_path, 2, quick)
+    with pytest.warns(UserWarning, match="optimizers are 2") as caught:
+        fit(module, callback, max_steps=4)
+    assert sum("optimizers are" in str(warning.message) for warning in caught) == 1
+    trajectory = callback.recorder.run.trajectory()
+    assert trajectory.step.values.tolist() == [0, 2, 4]
+    assert "learning_rate" not in trajectory
+
+
 def test_numbers_go_to_the_trainers_loggers_and_to_trackers(tmp_path):
     module, tracker = make(), Log()
     logger = CSVLogger(tmp_path / "csv")
-    callback = LandscapeCallback(
-        problem_of(module), tmp_path / "run", 2, loss_and_length, trackers=[tracker]
-    )
+    callback = LandscapeCallback(problem_of(module), tmp_path / "run", 2, quick, trackers=[tracker])
     fit(module, callback, logger=logger)
     losses = {step: float(callback.recorder.run.snapshot(step).loss) for step in (0, 2, 4)}
     assert tracker.logged == losses
@@ -122,7 +160,7 @@ def test_a_second_fit_on_the_same_folder_measures_only_what_is_missing(tmp_path)
 
     def measure(problem):
         measured.append(1)
-        return loss_and_length(problem)
+        return quick(problem)
 
     for max_steps, count in ((4, 3), (4, 3), (6, 4)):
         module = make()
@@ -137,7 +175,7 @@ def test_a_training_that_is_restored_is_measured_from_its_own_step_on(tmp_path):
     trainer = fit(module, max_steps=4)
     trainer.save_checkpoint(tmp_path / "four.ckpt")
     restored = make()
-    callback = LandscapeCallback(problem_of(restored), tmp_path / "run", 1, loss_and_length)
+    callback = LandscapeCallback(problem_of(restored), tmp_path / "run", 1, quick)
     fit(restored, callback, max_steps=6, checkpoint=tmp_path / "four.ckpt")
     assert callback.recorder.run.steps() == [4, 5, 6]
     here = loss_and_length(callback.recorder.problem.at(module))
@@ -152,9 +190,7 @@ def test_a_training_that_fails_closes_its_run(tmp_path):
             raise RuntimeError("out of luck")
 
     module.register_forward_pre_hook(fail)
-    callback = LandscapeCallback(
-        problem_of(make()), tmp_path, 1, loss_and_length, trackers=[tracker]
-    )
+    callback = LandscapeCallback(problem_of(make()), tmp_path, 1, quick, trackers=[tracker])
     with pytest.raises(RuntimeError, match="out of luck"):
         fit(module, callback)
     assert callback.recorder.run.steps() == [0, 1, 2, 3]
@@ -165,7 +201,7 @@ def test_a_training_that_fails_closes_its_run(tmp_path):
 def test_a_process_that_is_not_the_first_neither_measures_nor_opens_a_run(tmp_path, monkeypatch):
     monkeypatch.setattr(Trainer, "is_global_zero", False)
     module = make()
-    callback = LandscapeCallback(problem_of(module), tmp_path / "run", 1, loss_and_length)
+    callback = LandscapeCallback(problem_of(module), tmp_path / "run", 1, quick)
     fit(module, callback)
     assert callback.recorder is None
     assert not (tmp_path / "run").exists()
@@ -188,6 +224,8 @@ def test_the_whole_measurement_works_inside_a_fit(tmp_path):
     assert found == pytest.approx(top.numpy(), rel=1e-3)
 
 
-def test_a_schedule_that_is_none_is_refused_before_training(tmp_path):
+def test_arguments_that_cannot_be_used_are_refused_before_training(tmp_path):
     with pytest.raises(TypeError, match=r"^schedule is 0\.5"):
         LandscapeCallback(problem_of(make()), tmp_path, 0.5)
+    with pytest.raises(ValueError, match=r"^max_overhead is 7"):
+        LandscapeCallback(problem_of(make()), tmp_path, 1, max_overhead=7)

@@ -13,12 +13,14 @@ from transformers import (
 
 import landscope as ls
 from landscope.integrations.transformers import LandscapeCallback
+from landscope.runs import Run
 from tests.integrations.descent import (
     INPUTS,
     TARGETS,
     Log,
     assert_the_same_bits,
     loss_and_length,
+    quick,
 )
 
 
@@ -52,11 +54,15 @@ def problem_of(model):
 
 
 def train(model, folder, *callbacks, examples=EXAMPLES, resume=None, **options):
-    options = {"max_steps": 5, "learning_rate": 0.5, "save_strategy": "no"} | options
+    options = {
+        "max_steps": 5,
+        "optim": "sgd",
+        "learning_rate": 0.5,
+        "save_strategy": "no",
+    } | options
     arguments = TrainingArguments(
         str(folder / "trainer"),
         per_device_train_batch_size=8,
-        optim="sgd",
         use_cpu=True,
         report_to="none",
         disable_tqdm=True,
@@ -84,12 +90,30 @@ def test_a_snapshot_is_of_the_weights_after_so_many_optimizer_steps(tmp_path):
     model = make()
     problem = problem_of(model)
     schedule = {"lr_scheduler_type": "constant"}
-    callback = LandscapeCallback(problem, tmp_path / "run", [0, 2, 5], loss_and_length)
+    callback = LandscapeCallback(problem, tmp_path / "run", [0, 2, 5], quick)
     train(model, tmp_path, callback, **schedule)
     for step in (2, 5):
         train(stopped := make(), tmp_path, max_steps=step, **schedule)
         expected = loss_and_length(problem.at(stopped))
         assert float(callback.recorder.run.snapshot(step).loss) == float(expected.loss)
+
+
+def test_a_snapshot_holds_the_learning_rate_of_the_optimizer(tmp_path):
+    model = make()
+    callback = LandscapeCallback(problem_of(model), tmp_path / "run", 1, quick)
+    train(model, tmp_path, callback, max_steps=4, lr_scheduler_type="linear")
+    rates = Run.open(tmp_path / "run").trajectory().learning_rate.values
+    assert rates == pytest.approx([0.5, 0.375, 0.25, 0.125, 0.0])
+
+
+def test_an_optimizer_that_cannot_be_read_trains_on_with_one_warning(tmp_path):
+    model = make()
+    callback = LandscapeCallback(problem_of(model), tmp_path / "run", 2, quick)
+    with pytest.warns(UserWarning, match="^stability is not monitored: .*Adagrad") as caught:
+        train(model, tmp_path, callback, optim="adagrad")
+    assert sum("stability" in str(warning.message) for warning in caught) == 1
+    assert callback.recorder.run.steps() == [0, 2, 4]
+    assert "learning_rate" not in callback.recorder.run.snapshot(4)
 
 
 def test_batches_that_only_accumulate_gradients_are_not_measured(tmp_path):
@@ -100,7 +124,7 @@ def test_batches_that_only_accumulate_gradients_are_not_measured(tmp_path):
         return True
 
     model = make()
-    callback = LandscapeCallback(problem_of(model), tmp_path / "run", every_step, loss_and_length)
+    callback = LandscapeCallback(problem_of(model), tmp_path / "run", every_step, quick)
     train(model, tmp_path, callback, max_steps=3, gradient_accumulation_steps=3)
     assert asked == [0, 1, 2, 3]
     assert callback.recorder.run.steps() == [0, 1, 2, 3]
@@ -111,7 +135,7 @@ def test_a_second_training_on_the_same_folder_measures_only_what_is_missing(tmp_
 
     def measure(problem):
         measured.append(1)
-        return loss_and_length(problem)
+        return quick(problem)
 
     for max_steps, count in ((4, 3), (4, 3), (6, 4)):
         model = make()
@@ -123,7 +147,7 @@ def test_a_second_training_on_the_same_folder_measures_only_what_is_missing(tmp_
 def test_a_training_that_is_restored_is_measured_from_its_own_step_on(tmp_path):
     train(make(), tmp_path, save_strategy="steps", save_steps=4)
     model = make()
-    callback = LandscapeCallback(problem_of(model), tmp_path / "run", 1, loss_and_length)
+    callback = LandscapeCallback(problem_of(model), tmp_path / "run", 1, quick)
     resume = str(tmp_path / "trainer" / "checkpoint-4")
     train(model, tmp_path, callback, max_steps=6, resume=resume)
     assert callback.recorder.run.steps() == [4, 5, 6]
@@ -136,9 +160,7 @@ def test_trackers_see_every_snapshot_and_are_closed_also_after_a_training_that_f
                 raise RuntimeError("out of luck")
 
     model, tracker = make(), Log()
-    callback = LandscapeCallback(
-        problem_of(model), tmp_path / "run", 2, loss_and_length, trackers=[tracker]
-    )
+    callback = LandscapeCallback(problem_of(model), tmp_path / "run", 2, quick, trackers=[tracker])
     with pytest.raises(RuntimeError, match="out of luck"):
         train(model, tmp_path, callback, Failing())
     assert list(tracker.logged) == [0, 2]
@@ -152,7 +174,7 @@ def test_trackers_see_every_snapshot_and_are_closed_also_after_a_training_that_f
 def test_a_process_that_is_not_the_first_neither_measures_nor_opens_a_run(tmp_path, monkeypatch):
     monkeypatch.setattr(Trainer, "is_world_process_zero", lambda trainer: False)
     model = make()
-    callback = LandscapeCallback(problem_of(model), tmp_path / "run", 1, loss_and_length)
+    callback = LandscapeCallback(problem_of(model), tmp_path / "run", 1, quick)
     train(model, tmp_path, callback)
     assert callback.recorder is None
     assert not (tmp_path / "run").exists()
@@ -163,7 +185,7 @@ def test_a_causal_language_model_is_measured_with_its_own_loss(tmp_path):
     model = GPT2LMHeadModel(GPT2Config(vocab_size=17, n_positions=8, n_embd=8, n_layer=1, n_head=2))
     tokens = torch.randint(17, (12, 8))
     problem = ls.Problem(model.eval(), [{"input_ids": tokens, "labels": tokens}])
-    callback = LandscapeCallback(problem, tmp_path / "run", [3], loss_and_length)
+    callback = LandscapeCallback(problem, tmp_path / "run", [3], quick)
     examples = [{"input_ids": row, "labels": row} for row in tokens]
     train(model.train(), tmp_path, callback, examples=examples, max_steps=3, learning_rate=0.1)
     with torch.no_grad():

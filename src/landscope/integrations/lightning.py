@@ -48,6 +48,10 @@ class LandscapeCallback(Recording, Callback):
     Only global rank zero measures, while the others wait for it; its weights must be whole, which
     sharded strategies do not keep.
 
+    Each snapshot has the optimiser's learning rate and how far it is from the edge of stability.
+    With several optimisers, or one that `landscope.stability` cannot read, it has not, and a
+    warning says why. Of several, ``global_step`` counts the steps of each.
+
     Examples
     --------
     >>> import tempfile, torch, landscope as ls
@@ -81,7 +85,7 @@ class LandscapeCallback(Recording, Callback):
         """Measure where training begins, after a checkpoint was restored."""
         if trainer.is_global_zero:
             loggers = _TrainerLoggers(trainer.loggers)
-            self._begin(pl_module, trainer.global_step, [loggers])
+            self._begin(pl_module, trainer.global_step, trainer.optimizers, [loggers])
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any

@@ -43,11 +43,14 @@ class LandscapeCallback(Recording, TrainerCallback):
     Only world process zero measures, while the others wait for it; its weights must be whole, which
     sharded strategies do not keep.
 
+    Each snapshot has the optimiser's learning rate and how far it is from the edge of stability.
+    With an optimiser that `landscope.stability` cannot read it has not, and a warning says why.
+
     Examples
     --------
     >>> import tempfile, torch, xarray as xr, landscope as ls
     >>> from transformers import GPT2Config, GPT2LMHeadModel, Trainer
-    >>> shape = {"vocab_size": 17, "n_positions": 8, "n_embd": 8, "n_layer": 1, "n_head": 2}
+    >>> shape = {"vocab_size": 17, "n_positions": 8, "n_embd": 4, "n_layer": 1, "n_head": 2}
     >>> model = GPT2LMHeadModel(GPT2Config(**shape))
     >>> tokens = torch.arange(40).reshape(5, 8) % 17
     >>> data = [{"input_ids": row, "labels": row} for row in tokens]
@@ -58,12 +61,12 @@ class LandscapeCallback(Recording, TrainerCallback):
     ...     measure=lambda problem: xr.Dataset({"loss": float(problem.loss())}),
     ... )
     >>> arguments = TrainingArguments(
-    ...     tempfile.mkdtemp(), max_steps=4, use_cpu=True, report_to="none", disable_tqdm=True
+    ...     tempfile.mkdtemp(), max_steps=2, use_cpu=True, report_to="none", disable_tqdm=True
     ... )
     >>> _ = Trainer(model, arguments, train_dataset=data, callbacks=[callback]).train()
     {'train_runtime': ...}
     >>> callback.recorder.run.steps()
-    [0, 2, 4]
+    [0, 2]
     """
 
     def on_train_begin(
@@ -71,7 +74,7 @@ class LandscapeCallback(Recording, TrainerCallback):
     ) -> None:
         """Measure where training begins, after a checkpoint was restored."""
         if state.is_world_process_zero:
-            self._begin(kwargs["model"], state.global_step)
+            self._begin(kwargs["model"], state.global_step, [kwargs["optimizer"]])
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
