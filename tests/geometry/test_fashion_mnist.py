@@ -34,6 +34,7 @@ def jacobian(model, inputs):
     return torch.stack(examples)
 
 
+@pytest.mark.slow
 def test_the_paper_s_ordering(landscope_data):
     data = load_dataset("fashion_mnist", data_root=landscope_data, download=False)
     with torch.random.fork_rng(devices=[]):

@@ -81,6 +81,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes on Linux")
 def test_a_basis_on_disk_takes_little_memory(tmp_path):
     """Room for about a dozen vectors and a chunk, whatever the number in the basis: here 54."""

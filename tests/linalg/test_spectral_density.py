@@ -101,7 +101,10 @@ def test_intervals_cover_the_smoothed_spectrum_as_often_as_they_say(operator_wit
     assert coverage[-4:].max() <= 0.99
 
 
-@pytest.mark.parametrize("spectrum", SPECTRA)
+@pytest.mark.parametrize(
+    "spectrum",
+    ["loss Hessian", *(pytest.param(s, marks=pytest.mark.slow) for s in ("even", "two bulks"))],
+)
 @pytest.mark.parametrize("deflate", [4, "converged"])
 @pytest.mark.usefixtures("without_shape_checks")
 def test_intervals_around_deflated_outliers_cover_as_often_as_they_say(

@@ -52,6 +52,7 @@ def peak_bytes(limit):
     return int(run.stdout)
 
 
+@pytest.mark.slow
 def test_the_peak_stays_within_ten_per_cent_of_the_limit():
     needed = peak_bytes(limit=10 * 2**30)
     limit = needed // 4

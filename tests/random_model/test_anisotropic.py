@@ -195,6 +195,7 @@ def test_the_fit_of_draws_predicts_as_the_true_parameters_do(weights):
     assert np.mean(powers, axis=0)[0] == pytest.approx(np.mean(powers, axis=0)[1], abs=0.03)
 
 
+@pytest.mark.slow
 def test_the_table_of_an_anisotropic_fit():
     fit, _ = fit_draw(np.random.default_rng(8))
     rows = {row.quantity: row for row in fit.table()}

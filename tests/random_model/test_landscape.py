@@ -77,7 +77,7 @@ def draws_of_both(model, num_draws, k):
 @pytest.mark.parametrize(
     ("num_classes", "num_examples", "num_params", "num_draws"),
     [
-        (10, 30, 400, 500),
+        pytest.param(10, 30, 400, 500, marks=pytest.mark.slow),
         (4, 30, 60, 150),  # fewer weights than rows: drawn directly
         pytest.param(10, 300, 4000, 25, marks=pytest.mark.slow),
     ],

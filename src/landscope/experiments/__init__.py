@@ -13,7 +13,7 @@ from landscope.experiments.properties import FourProperties, four_properties
 from landscope.experiments.random_model.sampling import sample_model
 from landscope.experiments.registry import EXPERIMENTS, REPRODUCTIONS
 from landscope.experiments.reproduction import Networks, Reproduction, reproduce
-from landscope.experiments.target import resolve_target
+from landscope.experiments.target import Target, resolve_target
 
 __all__ = [
     "EXPERIMENTS",
@@ -24,6 +24,7 @@ __all__ = [
     "Networks",
     "PointConfig",
     "Reproduction",
+    "Target",
     "demo",
     "example_config",
     "four_properties",
