@@ -112,7 +112,9 @@ def test_searches_start_from_the_eigenvectors_before_also_after_a_resume(tmp_pat
     starts.clear()
     model, points = make_model(), {}
     for stop in stops:
-        with Recorder(make_problem(model), tmp_path, 2, eigenvalues_from) as recorder:
+        with Recorder(
+            make_problem(model), tmp_path, 2, eigenvalues_from, warm_start=True
+        ) as recorder:
             for step in range(stop + 1):
                 generator = torch.Generator().manual_seed(step)
                 point = torch.randn(recorder.problem.num_params, generator=generator)

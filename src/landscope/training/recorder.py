@@ -63,8 +63,7 @@ class Recorder:
         `functools.partial`. If it takes a keyword `reference`, it is given the first problem
         recorded, from which drifts are measured, also after a resume. If it takes `method` or
         `memory_limit` and they are left open, what the first measurement picked and wrote into its
-        snapshot holds for all of the run. If it takes `eigenvectors`, its eigensolvers start from
-        those of the measurement before.
+        snapshot holds for all of the run.
     optimizer
         The optimiser of the loop: each snapshot then has its learning rate and how far it is from
         the edge of stability, see `landscope.stability`.
@@ -72,6 +71,10 @@ class Recorder:
         Largest share of the loop's time that measuring may take, such as 0.1. Scheduled steps that
         cannot be afforded are left out: they are in `skipped`, in `summary.json` and in a warning
         at the end. The first measurement is always made; training pays for it before the second.
+    warm_start
+        Start each search for eigenpairs from the eigenvectors of the measurement before, if
+        `measure` takes `eigenvectors`. It saves products where few updates lie between two
+        measurements, and results then depend, within their tolerance, on what was measured before.
     trackers
         Where each snapshot is shown besides, once it is kept in the run.
 
@@ -125,6 +128,7 @@ class Recorder:
         *,
         optimizer: Any = None,
         max_overhead: float | None = None,
+        warm_start: bool = False,
         trackers: Collection[Tracker] = (),
     ) -> None:
         self._overhead = Overhead(max_overhead)
@@ -138,8 +142,9 @@ class Recorder:
         self._measured = set(self.run.steps())
         self._measure = measure or geometry.measure
         self._takes = _free_keywords(self._measure)
+        self._warm_start = warm_start and "eigenvectors" in self._takes
         self._reference: Problem | None = None
-        self._eigenvectors = self.run.eigenvectors() if "eigenvectors" in self._takes else {}
+        self._eigenvectors = self.run.eigenvectors() if self._warm_start else {}
 
     def __enter__(self) -> Self:
         return self
@@ -232,7 +237,7 @@ class Recorder:
         if "reference" in self._takes:
             self._reference = self._reference or self._first_recorded(here)
             options["reference"] = self._reference
-        if "eigenvectors" in self._takes:
+        if self._warm_start:
             options["eigenvectors"] = self._eigenvectors
         snapshot = self._measure(here, **options)
         return snapshot if self._optimizer is None else self._with_stability(snapshot, here, model)
