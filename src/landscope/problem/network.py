@@ -14,6 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from landscope.problem.batch_statistics import use_batch_statistics
 from landscope.problem.forward import Forward
 from landscope.problem.terms import flatten_logits
+from landscope.problem.written_out import write_out
 
 
 @runtime_checkable
@@ -52,6 +53,7 @@ class ModuleNetwork:
         kept = (value for module in model.modules() for value in vars(module).values())
         detached = {id(x): x.detach() for x in kept if isinstance(x, Tensor) and not x.is_leaf}
         copied = copy.deepcopy(model, detached).requires_grad_(False)
+        write_out(copied)
         if batch_statistics:
             use_batch_statistics(copied)
         self._call = _Call(copied, forward)
