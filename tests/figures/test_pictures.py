@@ -50,10 +50,29 @@ def test_the_clustering_table_has_logit_and_class_in_its_rows(trajectory):
 
 
 def test_a_large_clustering_table_is_cut_and_says_so():
-    table = xr.Dataset({"clustering_table": (("k", "a", "l", "b"), np.ones((12, 12, 12, 12)))})
-    figure = clustering_table.interactive(table)
+    figure = clustering_table.interactive(table_of(12))
     assert figure.data[0].z.shape == (100, 100)
     assert "first 10 of 12" in figure.layout.annotations[-1].text
+
+
+def table_of(size):
+    dims = ("logit", "true_class", "logit_2", "true_class_2")
+    return xr.Dataset({"clustering_table": (dims, np.ones((size,) * 4))})
+
+
+def test_chosen_logits_of_a_vocabulary_are_named_by_their_index():
+    chosen = table_of(3).assign(logits=("logit", [7, 501, 40000]), num_classes=50257)
+    figure = clustering_table.interactive(chosen)
+    assert figure.data[0].x[1] == "logit 7 on class 501"
+    assert "3 of 50,257 logits" in figure.layout.annotations[-1].text
+    p = np.tile([0.2, 0.1, 0.4], (8, 1))
+    chosen["probabilities"] = ("example", "logit"), p
+    chosen["targets"] = "example", [7, 7, 501, 501, 501, 40000, 3, 3]
+    (stage,) = stages(as_trajectory(chosen))
+    clouds = simplex.clouds(stage, [7, 501, 40000])
+    assert [len(cloud.points) for cloud in clouds] == [2, 3, 1]
+    np.testing.assert_allclose(clouds[0].mean, [2 / 7, 1 / 7, 4 / 7])
+    assert "of 50,257 classes" in simplex.interactive(chosen).layout.annotations[-1].text
 
 
 def test_the_limit_of_stability_is_the_measured_one(trajectory):

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from landscope.figures import interactive as plotly_panels
 from landscope.figures import static
-from landscope.figures.stages import as_trajectory, stages
+from landscope.figures.stages import as_trajectory, logits_looked_at, stages
 from landscope.figures.style import DIVERGING, INK, PAPER, TEMPLATE
 
 TITLE = "Clustering table: logit by logit, class by class"
@@ -48,10 +48,9 @@ def figure(trajectory: xr.Dataset) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    matrix, shown, caption = _matrix(trajectory)
+    matrix, logits, caption = _matrix(trajectory)
     limit = np.nanmax(np.abs(matrix))
-    centres, edges = _blocks(shown)
-    names = [str(k) for k in range(shown)]
+    centres, edges = _blocks(len(logits))
     with rc_context(PAPER | {"axes.grid": False}):
         picture = Figure(figsize=(4.6, 4.1), layout="constrained")
         axes = picture.subplots()
@@ -61,8 +60,8 @@ def figure(trajectory: xr.Dataset) -> Figure:
         for edge in edges:
             axes.axhline(edge, color=INK, lw=0.3)
             axes.axvline(edge, color=INK, lw=0.3)
-        axes.set_xticks(centres, names)
-        axes.set_yticks(centres, names)
+        axes.set_xticks(centres, logits)
+        axes.set_yticks(centres, logits)
         axes.set_xlabel(_COLUMNS)
         axes.set_ylabel(_ROWS)
         picture.colorbar(image, ax=axes, label="mean cosine", shrink=0.8)
@@ -73,10 +72,10 @@ def figure(trajectory: xr.Dataset) -> Figure:
 
 def interactive(trajectory: xr.Dataset) -> go.Figure:
     """Draw the table at the last stage as a heat map that names what is pointed at."""
-    matrix, shown, caption = _matrix(trajectory)
+    matrix, logits, caption = _matrix(trajectory)
     limit = np.nanmax(np.abs(matrix))
-    centres, edges = _blocks(shown)
-    names = [f"logit {k} on class {a}" for k in range(shown) for a in range(shown)]
+    centres, edges = _blocks(len(logits))
+    names = [f"logit {k} on class {a}" for k in logits for a in logits]
     picture = go.Figure(
         go.Heatmap(
             x=names,
@@ -92,7 +91,7 @@ def interactive(trajectory: xr.Dataset) -> go.Figure:
             hovertemplate="%{y}<br>%{x}<br>cosine %{z:.3f}<extra></extra>",
         )
     )
-    ticks = {"tickvals": centres, "ticktext": list(range(shown)), "showgrid": False}
+    ticks = {"tickvals": centres, "ticktext": logits, "showgrid": False}
     picture.update_layout(
         template=TEMPLATE,
         height=680,
@@ -118,15 +117,18 @@ _COLUMNS = "logit l; inside a block, true class b"
 _COLOUR_STOPS = np.linspace(0, 1, 11)
 
 
-def _matrix(trajectory: xr.Dataset) -> tuple[np.ndarray, int, str]:
-    """Flatten the last table to rows (k, a) and columns (l, b)."""
+def _matrix(trajectory: xr.Dataset) -> tuple[np.ndarray, list[str], str]:
+    """Flatten the last table to rows (k, a) and columns (l, b); name the logits that it shows."""
     last = stages(as_trajectory(trajectory, REQUIRES))[-1]
     table = np.asarray(last.snapshot["clustering_table"].values, dtype=np.float32)
     C = table.shape[0]
     shown = min(C, _SHOWN)
     matrix = table[:shown, :shown, :shown, :shown].reshape(shown**2, shown**2)
     extent = f"all {C}" if shown == C else f"the first {shown} of {C}"
-    return matrix, shown, f"At {last.label}; {extent} logits and classes."
+    if (of := last.number("num_classes")) > C:
+        extent = f"{shown} of {of:,.0f}"
+    names = [str(k) for k in logits_looked_at(last.snapshot)[:shown]]
+    return matrix, names, f"At {last.label}; {extent} logits and classes."
 
 
 def _blocks(shown: int) -> tuple[list[float], list[float]]:

@@ -85,9 +85,10 @@ def _panels(trajectory: xr.Dataset) -> list[Panel]:
         "Number of outliers",
         "outliers",
         _both("num_outliers"),
-        [Level(C - 1, f"C − 1 = {C - 1}")],
+        [Level(C - 1, f"C − 1 = {C - 1}")] if trajectory.sizes["rank"] >= C else [],
     )
-    most = max([C - 1, *(max(curve.y) for curve in outliers.curves)])
+    most = max(value for curve in outliers.curves for value in (*curve.y, 1))
+    most = max([most, *(level.value for level in outliers.levels)])
     return [
         _sharpness(trajectory),
         along_training(trajectory, "Trace", "Tr (loss/weight²)", _both("trace"), wide=True),

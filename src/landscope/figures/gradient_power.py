@@ -64,14 +64,15 @@ def _panels(trajectory: xr.Dataset, stage: Stage, suffix: str = "") -> list[Pane
         for operator in ("hessian", "gauss_newton")
         if present(trajectory, f"{operator}_gradient_power")
     ]
-    largest = max(trajectory.sizes["rank"], C) + 0.8
+    shown = 2 * trajectory.sizes["rank"] >= C  # of a vocabulary too far to the right
+    largest = max(trajectory.sizes["rank"], C if shown else 0) + 0.8
     return [
         Panel(
             title=f"Cumulative{suffix}",
             xlabel="eigenvectors k",
             ylabel="share of ‖g‖²",
             curves=[_power(stage, operator) for operator in operators],
-            levels=[Level(C, f"C = {C}", upright=True)],
+            levels=[Level(C, f"C = {C}", upright=True)] if shown else [],
             xlim=(0, largest),
             ylim=(0, 1.04),
         ),
@@ -80,7 +81,10 @@ def _panels(trajectory: xr.Dataset, stage: Stage, suffix: str = "") -> list[Pane
             xlabel="eigenvector i",
             ylabel="cos<sub>i</sub>",
             curves=[_cosines(stage, operator) for operator in operators],
-            levels=[Level(C + 0.5, f"C = {C}", upright=True), Level(0, "")],
+            levels=[
+                *([Level(C + 0.5, f"C = {C}", upright=True)] if shown else []),
+                Level(0, ""),
+            ],
             xlim=(0, largest),
             ylim=(-1.04, 1.04),
         ),

@@ -11,7 +11,14 @@ from matplotlib.figure import Figure
 
 from landscope.figures import interactive as plotly_panels
 from landscope.figures import static
-from landscope.figures.stages import NotMeasuredError, Stage, as_trajectory, stages
+from landscope.figures.stages import (
+    NotMeasuredError,
+    Stage,
+    as_trajectory,
+    logits_looked_at,
+    number_of_classes,
+    stages,
+)
 from landscope.figures.style import CLASS_COLOURS, CLASS_MARKERS, FULL_WIDTH, INK, PAPER
 from landscope.figures.ternary import (
     CLASS_SYMBOLS,
@@ -143,7 +150,8 @@ def clouds(stage: Stage, classes: list[int]) -> list[Cloud]:
     list of Cloud
         One for each class; at most 100 examples each, evenly picked.
     """
-    probabilities = np.asarray(stage.snapshot["probabilities"].values, dtype=float)[:, classes]
+    columns = [logits_looked_at(stage.snapshot).index(k) for k in classes]
+    probabilities = np.asarray(stage.snapshot["probabilities"].values, dtype=float)[:, columns]
     probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
     targets = stage.snapshot["targets"].values
     found = []
@@ -157,6 +165,7 @@ def clouds(stage: Stage, classes: list[int]) -> list[Cloud]:
 def _three_classes(trajectory: xr.Dataset) -> list[int]:
     """Pick the three classes with the most examples, the first of equals."""
     targets = np.ravel(trajectory["targets"].values)
+    targets = targets[np.isin(targets, logits_looked_at(trajectory))]
     classes, counts = np.unique(targets[targets >= 0], return_counts=True)
     if len(classes) < 3:
         raise NotMeasuredError(f"a simplex needs examples of three classes, found {len(classes)}")
@@ -165,11 +174,12 @@ def _three_classes(trajectory: xr.Dataset) -> list[int]:
 
 def _caption(trajectory: xr.Dataset, classes: list[int]) -> str:
     named = f"classes {classes[0]}, {classes[1]} and {classes[2]}"
-    if trajectory.sizes["logit"] == 3:
+    C = number_of_classes(trajectory)
+    if C == 3:
         return f"Examples of {named}; large marks are class means."
     return (
         f"Examples whose true class is one of {classes[0]}, {classes[1]}, {classes[2]}; their "
-        f"probabilities are restricted to these of {trajectory.sizes['logit']} classes and "
+        f"probabilities are restricted to these of {C:,} classes and "
         "renormalised. Large marks are class means."
     )
 

@@ -132,6 +132,14 @@ def number_of_classes(trajectory: xr.Dataset) -> int:
     return trajectory.sizes["logit"]
 
 
+def logits_looked_at(measured: xr.Dataset) -> list[int]:
+    """List the logits along the dimension `logit`: all, or those chosen of a large vocabulary."""
+    if "logits" not in measured:
+        return list(range(measured.sizes["logit"]))
+    chosen = measured["logits"].values.reshape(-1, measured.sizes["logit"])[-1]
+    return [int(k) for k in chosen]
+
+
 @dataclass(frozen=True)
 class TrainingAxis:
     """Where training steps lie on a horizontal axis.
