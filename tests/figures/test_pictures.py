@@ -72,7 +72,7 @@ def test_chosen_logits_of_a_vocabulary_are_named_by_their_index():
     clouds = simplex.clouds(stage, [7, 501, 40000])
     assert [len(cloud.points) for cloud in clouds] == [2, 3, 1]
     np.testing.assert_allclose(clouds[0].mean, [2 / 7, 1 / 7, 4 / 7])
-    assert "of 50,257 classes" in simplex.interactive(chosen).layout.annotations[-1].text
+    assert "50,257 classes" in simplex.interactive(chosen).layout.annotations[-1].text
 
 
 def test_the_limit_of_stability_is_the_measured_one(trajectory):
