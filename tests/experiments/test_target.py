@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from landscope.experiments import resolve_target
+from landscope.experiments import resolve_target, zone_of
 from landscope.zoo import load_dataset, make_network
 
 
@@ -142,3 +142,10 @@ def test_a_bad_file_is_refused_by_the_culprit(in_folder, text, message):
     (in_folder / "point.yaml").write_text(text)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         resolve_target("point.yaml")
+
+
+def test_what_is_about_one_point_refuses_a_folder_of_checkpoints(tmp_path):
+    (tmp_path / "point.yaml").write_text("checkpoints: weights\n")
+    target = resolve_target(str(tmp_path / "point.yaml"))
+    with pytest.raises(ValueError, match=r"checkpoints .*weights, which landscope measure follows"):
+        zone_of(target, tmp_path / "zone", radii=[1.0])

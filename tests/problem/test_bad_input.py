@@ -201,6 +201,26 @@ def test_inputs_on_another_device():
     refused(lambda: ls.Problem(CASE.model(), (INPUTS.to("meta"), TARGETS)), "data|input", "meta")
 
 
+def test_a_model_that_returns_a_tuple():
+    class Pair(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = CASE.model()
+
+        def forward(self, x):
+            return self.inner(x), x
+
+    refused(lambda: ls.Problem(Pair(), (INPUTS, TARGETS)), "returned a tuple", "forward=")
+
+    def first(model, batch):
+        return model(batch[0])[0], batch[1]
+
+    expected = ls.Problem(CASE.model(), (INPUTS, TARGETS)).loss()
+    torch.testing.assert_close(
+        ls.Problem(Pair(), (INPUTS, TARGETS), forward=first).loss(), expected
+    )
+
+
 @pytest.mark.parametrize("length", [0, 1, 117, 119])
 def test_a_point_of_the_wrong_length(length):
     problem = ls.Problem(CASE.model(), (INPUTS, TARGETS))

@@ -165,7 +165,7 @@ def _kept(
 ) -> Run:
     """Compute where the run has no snapshot yet; write its tables and its summary."""
     config = {"experiment": experiment, "target": target.description, **choices, "seed": seed}
-    run = Run.create(out, {**config, "point": fingerprint(target.problem)})
+    run = Run.create(out, {**config, "point": fingerprint(target.one_point())})
     if not run.steps():
         run.write_snapshot(0, compute(run.path))
     dataset = run.snapshot(0)

@@ -46,6 +46,21 @@ class Target:
         """The same on test data, read when it is first asked for; None where there are none."""
         return None if self.make_test is None else self.make_test()
 
+    def one_point(self) -> Problem:
+        """The point to measure, for what is about one point.
+
+        Raises
+        ------
+        ValueError
+            If the target is a folder of checkpoints.
+        """
+        if self.checkpoints is not None:
+            raise ValueError(
+                f"TARGET names checkpoints, {self.checkpoints}, which landscope measure follows; "
+                "this is about one point: name one of them as weights"
+            )
+        return self.problem
+
 
 def resolve_target(
     target: str,
