@@ -147,5 +147,7 @@ def test_a_bad_file_is_refused_by_the_culprit(in_folder, text, message):
 def test_what_is_about_one_point_refuses_a_folder_of_checkpoints(tmp_path):
     (tmp_path / "point.yaml").write_text("checkpoints: weights\n")
     target = resolve_target(str(tmp_path / "point.yaml"))
-    with pytest.raises(ValueError, match=r"checkpoints, .*weights, which landscope measure follows"):
+    with pytest.raises(
+        ValueError, match=r"checkpoints, .*weights, which landscope measure follows"
+    ):
         zone_of(target, tmp_path / "zone", radii=[1.0])
