@@ -78,7 +78,7 @@ def test_what_is_no_share_is_refused(most):
         Overhead(most)
 
 
-def follow(folder, monkeypatch, costs, first=0):
+def follow(folder, monkeypatch, costs, first=0, most=0.2):
     """Record 61 steps of one second each; measurement n takes costs[n] seconds."""
     clock, costs = Clock(), iter(costs)
     monkeypatch.setattr(recorders, "Overhead", partial(Overhead, clock=clock))
@@ -89,7 +89,7 @@ def follow(folder, monkeypatch, costs, first=0):
         clock.now += next(costs)
         return xr.Dataset({"loss": float(problem.loss())})
 
-    with ls.Recorder(problem, folder, 5, measure, max_overhead=0.2) as recorder:
+    with ls.Recorder(problem, folder, 5, measure, max_overhead=most) as recorder:
         for step in range(first, 61):
             recorder.step(model, step)
             clock.now += 1
@@ -113,3 +113,12 @@ def test_what_a_run_left_out_before_it_was_stopped_is_remembered(tmp_path, monke
     with pytest.warns(OverheadWarning):
         after = follow(tmp_path, monkeypatch, [1] * 20, first=50)
     assert set(after.skipped) == set(before) - set(after.run.steps())
+
+
+@pytest.mark.filterwarnings("error::landscope.training.overhead.OverheadWarning")
+def test_a_run_that_goes_on_without_a_limit_has_nothing_to_say(tmp_path, monkeypatch):
+    with pytest.warns(OverheadWarning):
+        before = follow(tmp_path, monkeypatch, [10, 1]).skipped
+    after = follow(tmp_path, monkeypatch, [1] * 20, most=None)
+    assert before
+    assert after.skipped == []
