@@ -43,8 +43,8 @@ for step in range(101):
     optimizer.step()
 
 # Later: each file is a point of weight space. What was measured before is not measured again.
-problem = ls.Problem(make_model(), (images[:150], labels[:150]))
-options = MeasureConfig(num_eigenvalues=12, num_probes=4, num_steps=30)
+problem = ls.Problem(make_model(), (images[:80], labels[:80]))
+options = MeasureConfig(num_eigenvalues=5, num_probes=3, num_steps=20)
 target = Target(problem, {"what": "digits"}, options)
 run = measure_checkpoints(target, out / "checkpoints", out / "run")
 print(run.trajectory()[["loss", "hessian_trace", "q_sl"]].to_dataframe())

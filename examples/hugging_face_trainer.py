@@ -25,18 +25,18 @@ names = ("input_ids", "attention_mask", "labels")
 data = [dict(zip(names, row, strict=True)) for row in zip(tokens * mask, mask, labels, strict=True)]
 
 torch.manual_seed(0)
-shape = {"vocab_size": 100, "n_positions": 16, "n_embd": 32, "n_layer": 2, "n_head": 4}
+shape = {"vocab_size": 100, "n_positions": 16, "n_embd": 16, "n_layer": 2, "n_head": 4}
 model = GPT2LMHeadModel(GPT2Config(**shape, bos_token_id=0, eos_token_id=0))
 
 # The loss counts terms as the model's own does: shifted by one token, padding left out.
-batch = {"input_ids": (tokens * mask)[:16], "attention_mask": mask[:16], "labels": labels[:16]}
+batch = {"input_ids": (tokens * mask)[:8], "attention_mask": mask[:8], "labels": labels[:8]}
 problem = ls.Problem(model.eval(), [batch], params="transformer.h.1")
 callback = LandscapeCallback(
     problem,
     f"{out}/run",
     schedule=[0, 10, 30],
     measure=partial(
-        ls.measure, parts=["probabilities", "clustering", "hessian"], num_eigenvalues=5, logits=4
+        ls.measure, parts=["probabilities", "clustering", "hessian"], num_eigenvalues=3, logits=4
     ),
 )
 arguments = TrainingArguments(

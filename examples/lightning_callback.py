@@ -43,10 +43,12 @@ data = TensorDataset(images.float() / 16, labels)
 module = Classifier()
 
 callback = LandscapeCallback(
-    ls.Problem(module, (data.tensors[0][:200], labels[:200])),
+    ls.Problem(module, (data.tensors[0][:100], labels[:100])),
     out,
     schedule=[0, 10, 50],
-    measure=partial(ls.measure, parts=["probabilities", "hessian", "hessian_density"]),
+    measure=partial(
+        ls.measure, parts=["probabilities", "hessian", "hessian_density"], num_eigenvalues=5
+    ),
     trackers=[TensorBoardTracker(out)],
 )
 trainer = Trainer(

@@ -24,12 +24,14 @@ torch.manual_seed(0)
 model = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 
-problem = ls.Problem(model, (images[:200], labels[:200]))
+problem = ls.Problem(model, (images[:100], labels[:100]))
 recorder = ls.Recorder(
     problem,
     out,
-    schedule=[0, 5, 20, 50, 100, 200],
-    measure=partial(ls.measure, parts=["probabilities", "clustering", "hessian"]),
+    schedule=[0, 20, 50, 200],
+    measure=partial(
+        ls.measure, parts=["probabilities", "clustering", "hessian"], num_eigenvalues=5
+    ),
     optimizer=optimizer,
 )
 with recorder:

@@ -73,6 +73,7 @@ def test_moments_of_the_density(operator):
         assert abs(moment - expected) < 3 * error + 0.02 * scale
 
 
+@pytest.mark.slow
 def test_the_interval_of_the_trace_is_calibrated():
     """The 95 % interval covers the truth in 90-99 % of 200 seeded runs."""
     H = hessian("mlp")

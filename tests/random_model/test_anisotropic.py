@@ -90,6 +90,7 @@ def test_theory_against_draws(aligned):
     assert mean["square"] == pytest.approx(truth["square"], rel=0.02)
 
 
+@pytest.mark.slow
 def test_the_bulk_against_draws():
     rng = np.random.default_rng(1)
     top, inside, edges, shares = [], [], [], []
@@ -151,7 +152,7 @@ def test_typical_places_of_all_eigenvalues_against_draws():
     assert len(theory.outliers) < 4  # what the edge alone would say
 
 
-@pytest.mark.parametrize("by_class", [False, True])
+@pytest.mark.parametrize("by_class", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_count_steps_at_outliers_and_integrates_the_density(by_class):
     _, theory = isotropic_pair(1000, 0.3, by_class)
     outliers = theory.outliers[:3]

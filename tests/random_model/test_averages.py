@@ -4,6 +4,7 @@ import pytest
 import landscope as ls
 
 
+@pytest.mark.slow
 def test_standard_errors_are_the_scatter_of_independent_averages():
     model = ls.RandomModel(3, 30, 200, sigma_z=2.0)
     runs = [model.theory(num_draws=8, seed=seed) for seed in range(25)]

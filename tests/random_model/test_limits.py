@@ -27,6 +27,7 @@ def test_trace_over_norm_loses_its_fall_with_many_examples(sigma_z):
     assert limits.trace(few) / limits.frobenius_norm(few) < ratio
 
 
+@pytest.mark.slow
 def test_outliers_have_their_leading_size():
     model = ls.RandomModel(10, 300, 10**9, 1.0, 0.2, 2.0)
     outliers = np.mean([model.sample(s).theory().outliers for s in range(5)])

@@ -162,7 +162,12 @@ def test_unequal_lengths_never_give_more_than_one_outlier_less_than_classes(sigm
 
 
 @pytest.mark.parametrize(
-    ("kind", "expected"), [("own", [9 + 10]), ("shared", [9]), ("full", range(80, 91))]
+    ("kind", "expected"),
+    [
+        ("own", [9 + 10]),
+        ("shared", [9]),
+        pytest.param("full", range(80, 91), marks=pytest.mark.slow),
+    ],
 )
 def test_class_conditional_centroids_have_their_number_of_outliers(kind, expected):
     model = ls.RandomModel(10, 200, 10**6, sigma_e=0.05, sigma_class=0.5, class_centroids=kind)

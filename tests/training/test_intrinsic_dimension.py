@@ -83,6 +83,7 @@ def test_scores_are_those_of_training_in_each_hyperplane(problem):
     assert found.full_scores[0] == pytest.approx(float(right))
 
 
+@pytest.mark.slow
 def test_dimensions_double_until_all_seeds_are_there(problem):
     found = ls.intrinsic_dimension(problem, num_seeds=2, descent=QUICK)
     assert found.dims.tolist() == [2 ** (3 + place) for place in range(len(found.dims))]

@@ -186,7 +186,7 @@ def test_the_argument_goes_before_the_environment(no_data, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "num_train", "num_test", "mean"),
     [
-        ("mnist", 60_000, 10_000, (0.1307,)),
+        pytest.param("mnist", 60_000, 10_000, (0.1307,), marks=pytest.mark.slow),
         ("fashion_mnist", 60_000, 10_000, (0.2860,)),
         # close to the whole set's (0.4914, 0.4822, 0.4465)
         ("cifar10_subset", 7_897, 932, (0.4914, 0.4822, 0.4465)),
