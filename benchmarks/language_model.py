@@ -22,17 +22,17 @@ from benchmarks.setting import setting
 RESULTS = Path(__file__).parent / "results"
 MEMORY_LIMIT = 4 * 2**30
 """Bytes for products beside the model and the data."""
-EIGENPAIRS = {"k": 5, "tol": 1e-3, "basis_size": 16, "max_products": 120}
+EIGENPAIRS = {"k": 5, "tol": 1e-3, "basis_size": 16, "max_products": 60}
 DENSITY = {"num_probes": 2, "num_steps": 30, "storage": "disk"}
 
 
 def problem(quick: bool, device: str) -> ls.Problem:
-    """The next tokens of 2 random sequences of 64 tokens; quick: of 32, in 2 layers."""
+    """The next tokens of a random sequence of 64; quick: of 32, in 2 layers."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
     torch.manual_seed(0)
     model = GPT2LMHeadModel(GPT2Config(n_layer=2) if quick else GPT2Config()).eval()
-    tokens = torch.randint(model.config.vocab_size, (2, 32 if quick else 64))
+    tokens = torch.randint(model.config.vocab_size, (1, 32 if quick else 64))
     batch = {"input_ids": tokens, "labels": tokens}
     return ls.Problem(model.to(device), [batch])
 
