@@ -63,6 +63,7 @@ def measure(quick: bool, device: str) -> dict:
         "residuals": top.residuals.tolist(),
         "converged": top.converged,
     }
+    print(steps[-1], file=sys.stderr, flush=True)  # in case the rest takes too long
     density = timed("density", lambda: ls.spectral_density(H, **DENSITY))
     steps[-1] |= {"products": density.num_products, "quartiles": _quartiles(density)}
     gpu_peak = torch.cuda.max_memory_allocated() if device == "cuda" else None
