@@ -14,7 +14,6 @@ from sklearn.datasets import load_digits
 from torch.nn.functional import cross_entropy
 
 import landscope as ls
-from landscope.figures import write_report
 
 out = sys.argv[1] if len(sys.argv) > 1 else "runs/examples/plain_loop"
 images, labels = (torch.tensor(part) for part in load_digits(return_X_y=True))
@@ -49,4 +48,4 @@ for snapshot in (trajectory.isel(step=i) for i in range(trajectory.sizes["step"]
         f"λ_max {float(snapshot.hessian_eigenvalues[0]):6.2f}  "
         f"of its limit {float(snapshot.stability_ratio):.2f}  q_SLSC {float(snapshot.q_slsc):.3f}"
     )
-print(write_report(trajectory, recorder.run.path / "report.html"))
+print(f"landscope report {out}   # draws all of it")
