@@ -101,3 +101,21 @@ def test_a_large_pair_of_tensors_is_one_batch():
     many = torch.randn(700, 4), torch.arange(700) % 2
     model = nn.Sequential(nn.Linear(4, 2), nn.BatchNorm1d(2))
     assert len(ls.Problem(model, many, batch_statistics=True).batches) == 1
+    dataset = torch.utils.data.TensorDataset(*many)
+    assert len(ls.Problem(model, dataset, batch_statistics=True).batches) == 1
+
+
+def test_a_model_may_squeeze_its_output():
+    class Squeezed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 1)
+
+        def forward(self, x):
+            return self.layer(x).squeeze()
+
+    inputs, targets = torch.randn(6, 3), torch.randn(6)
+    model = Squeezed()
+    with torch.no_grad():
+        expected = 0.5 * (model(inputs) - targets).square().mean()
+    torch.testing.assert_close(ls.Problem(model, (inputs, targets), loss="mse").loss(), expected)

@@ -1,6 +1,7 @@
 """A model, a loss and data at one point of weight space."""
 
 import copy
+import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch.utils._pytree import tree_map
 from landscope.problem import checks
 from landscope.problem.batch import Batch
 from landscope.problem.batch_logits import BatchLogits
-from landscope.problem.data import as_batches, is_tensor_pair, rows, split
+from landscope.problem.data import as_batches, rows, split
 from landscope.problem.forward import Forward, default_forward, unwrapped
 from landscope.problem.losses import CrossEntropy, Loss, MeanSquaredError, normalizer, resolve_loss
 from landscope.problem.named_state import fitted, tied_names
@@ -173,8 +174,8 @@ class Problem:
         checks.check_finite_state(self._layout.unflatten(self._vector), state)
         # Loaders and random modules draw from torch's global generator: leave it as it was.
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            if batch_statistics and batch_size is None and is_tensor_pair(data):
-                batch_size = max(1, len(data[0]))
+            if batch_statistics and batch_size is None:
+                batch_size = sys.maxsize  # not cut
             self.batches = tuple(self._read(as_batches(data, batch_size)))
         self.num_examples = sum(len(batch.targets) for batch in self.batches)
         if self.num_examples == 0:
@@ -390,19 +391,20 @@ class Problem:
             )
         for index, data in enumerate(batches):
             checks.check_batch_data(data, index)
-            if self.batch_statistics:
-                self.num_classes = self._checked_output(data, index)[0].shape[1]
-            elif index == 0:
-                z, _ = self._checked_output(rows(data, 0, 1), index)
-                self.num_classes = z.shape[1]
-                one_by_one = z.nbytes > LOGIT_BYTES // 8
-            parts = split(data, 1 if one_by_one else None)
-            targets = torch.cat([self._checked_output(part, index)[1] for part in parts])
+            if index == 0 and not self.batch_statistics:
+                width, targets = self._checked_output(rows(data, 0, 2), index)
+                one_by_one = len(targets) * width * self.dtype.itemsize > LOGIT_BYTES // 4
+            outputs = [
+                self._checked_output(part, index) for part in split(data, 1 if one_by_one else None)
+            ]
+            num_classes = outputs[0][0]
+            targets = torch.cat([part for _, part in outputs])
             batch = Batch.of(data, targets, self.loss_terms, not self.batch_statistics)
             if isinstance(self.loss_terms, CrossEntropy | MeanSquaredError):
-                checks.check_labels(batch.targets, self.num_classes, index)
+                checks.check_labels(batch.targets, num_classes, index)
                 checks.check_target_kind(batch.targets, self.loss_terms, index)
             if index == 0:
+                self.num_classes = num_classes
                 few = next(batch.pieces(2)) if one_by_one else batch
                 state = self.state()
                 checks.check_deterministic(self._network, state, self._on_device(few.data))
@@ -411,13 +413,13 @@ class Problem:
             yield batch
 
     @torch.no_grad()
-    def _checked_output(self, data: Any, index: int) -> tuple[Tensor, Tensor]:
-        """Flat logits and targets of some data."""
+    def _checked_output(self, data: Any, index: int) -> tuple[int, Tensor]:
+        """Number of logits and flat targets of some data; the logits themselves are let go."""
         output = self._network(self.state(), self._on_device(data))
         checks.check_forward_output(output)
         z, targets = flatten_logits(*output)
         checks.check_finite_logits(z, index)
-        return z, targets
+        return z.shape[1], targets
 
     def _named_state(self, where: nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
         """All parameters and buffers that a model or a mapping has, named as this model's."""
