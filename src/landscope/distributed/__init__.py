@@ -1,0 +1,5 @@
+"""Processes that measure together, by torch.distributed."""
+
+from landscope.distributed.ranks import RankError, Ranks
+
+__all__ = ["RankError", "Ranks"]
