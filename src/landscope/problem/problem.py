@@ -29,6 +29,7 @@ from landscope.problem.network import (
 from landscope.problem.parameters import Layout, Selection, select_parameters
 from landscope.problem.precision import full_float32
 from landscope.problem.terms import flatten_logits
+from landscope.problem.unsharded import unsharded
 
 LOGIT_BYTES = 32 * 2**20
 """Logits that exist at a time, where one example has fewer."""
@@ -118,6 +119,7 @@ class Problem:
         weight_decay: float = 0.0,
         batch_statistics: bool = False,
     ) -> None:
+        model = unsharded(unwrapped(model))  # gathered by all processes, before anything may fail
         if not 0 <= weight_decay < float("inf"):
             raise ValueError(f"weight_decay is {weight_decay}; it must be finite and at least 0")
         if forward is not None and not callable(forward):
@@ -129,7 +131,6 @@ class Problem:
         self.forward = forward or default_forward
         checks.check_surroundings()
         if isinstance(model, nn.Module):
-            model = unwrapped(model)
             checks.check_modes(dict(model.named_modules()), batch_statistics)
             if isinstance(params, Mapping):
                 raise TypeError("params is a mapping; for an nn.Module give names or a predicate")
@@ -424,7 +425,7 @@ class Problem:
     def _named_state(self, where: nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
         """All parameters and buffers that a model or a mapping has, named as this model's."""
         if isinstance(where, nn.Module):
-            where = unwrapped(where)
+            where = unsharded(unwrapped(where))
             return fitted(
                 dict(where.named_parameters()) | dict(where.named_buffers()), self.state()
             )
