@@ -112,7 +112,5 @@ class LogitJacobian(LinearOperator):
 
     def to_dense(self) -> Float[Tensor, "m n"]:
         """Every logit gradient, computed row by row rather than column by column."""
-        rows = jacobian_rows(self.problem)
-        return self.problem.rows_over_ranks(
-            lambda: torch.cat([part.flatten(0, 1) for part in rows])
-        )
+        p = self.problem
+        return p.rows_over_ranks(lambda: torch.cat([J.flatten(0, 1) for J in jacobian_rows(p)]))

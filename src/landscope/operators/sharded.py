@@ -78,11 +78,11 @@ class Sharded(LinearOperator):
         return self.held.stop - self.held.start
 
     def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
-        """This process's chunk of A v, from its chunk of v."""
+        """A chunk of A v from the chunk of v that this process holds."""
         return self._product(v)
 
     def matmat(self, V: Float[Tensor, "n k"]) -> Float[Tensor, "m k"]:
-        """This process's chunk of A V, from its chunk of V."""
+        """A chunk of A V from the chunk of V that this process holds."""
         return self._product(V)
 
     def _product(self, chunk: Float[Tensor, "n *k"]) -> Float[Tensor, "n *k"]:

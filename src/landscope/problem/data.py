@@ -52,9 +52,8 @@ def as_batches(data: Any, batch_size: int | None = None, ranks: Ranks | None = N
             "list of batches, a DataLoader or a Dataset"
         )
     elif isinstance(data, Dataset):
-        if (
-            ranks and isinstance(data, Sized) and not isinstance(data, IterableDataset)
-        ):  # what is not read costs nothing
+        if ranks and isinstance(data, Sized) and not isinstance(data, IterableDataset):
+            # What others have is not even read.
             mine = ranks.share(len(data))
             data, ranks = Subset(data, range(mine.start, mine.stop)), None
         loader = DataLoader(data, batch_size=batch_size or DEFAULT_BATCH_SIZE)

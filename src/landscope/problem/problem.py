@@ -454,7 +454,7 @@ class Problem:
 
     @property
     def local(self) -> "Problem":
-        """This process's data alone, divided by their own number of loss terms."""
+        """The data of this process alone, divided by their own number of loss terms."""
         if self.ranks is None:
             return self
         alone = copy.copy(self)
@@ -518,8 +518,8 @@ class Problem:
             for name, value in found[0][2].items():
                 if not math.isclose(other[name], value, rel_tol=1e-6):
                     raise ValueError(
-                        f"model has {name} {other[name]:.9g} on rank {rank} and {value:.9g} on rank "
-                        "0; all processes of group must give the same model at the same weights"
+                        f"model has {name} {other[name]:.9g} on rank {rank} but {value:.9g} on "
+                        "rank 0; all processes of group must give the same model and weights"
                     )
         counts = [count for count, _, _ in found]
         start = sum(counts[: self.ranks.rank])
