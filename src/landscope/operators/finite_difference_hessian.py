@@ -109,7 +109,7 @@ class FiniteDifferenceHessian(LinearOperator):
         return self.problem.local_params
 
     def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """This process's part of H v, the ridge of the weight decay included, from that of v."""
+        """The part held here of H v, the ridge of the weight decay included, from that of v."""
         return self._differences(v, self.step) + self.problem.weight_decay * v
 
     def error_bound(self, v: Float[Tensor, " n"]) -> float:
