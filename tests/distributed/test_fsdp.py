@@ -314,12 +314,12 @@ def _trained(group, measured):
         model[4].eval()
         problem = problem or ls.ShardedProblem(model, (x, y), shard=True, batch_size=8)
         here = problem.at(model)
-        H = ls.FiniteDifferenceHessian(here)
+        H = ls.FiniteDifferenceHessian(here, step=0.01)
         here.loss(), H @ here.gradient()
         for module, training in before:
             module.train(training)
 
-    for _ in range(3):
+    for _ in range(2):
         measure()
         F.cross_entropy(model(x), y).backward()
         measure()  # gradients that were not used so far are kept
