@@ -30,8 +30,13 @@ class RankError(RuntimeError):
 
     def __init__(self, ranks: list[int], size: int, what: str) -> None:
         self.ranks = ranks
+        self._arguments = ranks, size, what
         which = ", ".join(map(str, ranks)) or "unknown"
         super().__init__(f"rank{'s' * (len(ranks) > 1)} {which} of {size} {what}")
+
+    def __reduce__(self) -> tuple[type["RankError"], tuple[list[int], int, str]]:
+        """As pickle takes it: with its own arguments, not those of its base."""
+        return type(self), self._arguments
 
 
 class LostRankError(RankError):

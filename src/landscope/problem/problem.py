@@ -220,7 +220,9 @@ class Problem:
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             if batch_statistics and batch_size is None:
                 batch_size = sys.maxsize  # not cut
-            self.batches = tuple(self._read(as_batches(data, batch_size, self.ranks if shard else None)))
+            self.batches = tuple(
+                self._read(as_batches(data, batch_size, self.ranks if shard else None))
+            )
         self._count()
 
     def __repr__(self) -> str:
