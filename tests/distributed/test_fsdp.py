@@ -181,7 +181,9 @@ def test_spectra_are_those_of_one_process(size):
     for here in on_ranks(size, _spectra):
         assert here["converged"]
         assert here["bound"] < 1e-8
-        torch.testing.assert_close(here["values"], top.values, rtol=2 * here["bound"] + 1e-11, atol=0)
+        torch.testing.assert_close(
+            here["values"], top.values, rtol=2 * here["bound"] + 1e-11, atol=0
+        )
         nodes, weights = here["density"]
         for power in (1, 2, 3, 4):
             moment = (weights * nodes**power).sum()
