@@ -1,6 +1,11 @@
 """Models under FSDP2: sharded ones by finite differences, gathered ones exactly."""
 
 import copy
+import signal
+import subprocess
+import sys
+import textwrap
+import time
 
 import pytest
 import torch
@@ -24,6 +29,7 @@ from tests.distributed.sharded_models import (
 )
 
 SIZES = (1, 2, 4)
+FEWER = (1, 2, pytest.param(4, marks=pytest.mark.slow))
 
 
 def _own(data, group):
@@ -172,7 +178,7 @@ def _spectra(group):
     }
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", FEWER)
 def test_spectra_are_those_of_one_process(size):
     exact = ls.Hessian(ls.Problem(perceptron(), points(), weight_decay=0.1))
     top = ls.eigsh(exact, k=1, tol=1e-6)
@@ -273,7 +279,7 @@ def _exact(group):
     return ls.eigsh(H, k=3, tol=1e-9).values, problem.gradient(), problem.at(model).loss()
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", FEWER)
 def test_gathered_models_have_exact_products(size):
     whole = ls.Problem(perceptron(), points())
     values = ls.eigsh(ls.Hessian(whole), k=3, tol=1e-9).values
@@ -332,7 +338,7 @@ def _trained(group, measured):
     return weights, [value.clone() for value in model.buffers()], [torch.random.get_rng_state()]
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", FEWER)
 def test_training_goes_on_bit_for_bit(size):
     for with_it, without in zip(
         on_ranks(size, _trained, True), on_ranks(size, _trained, False), strict=True
@@ -488,3 +494,47 @@ def _arguments(group):
 
 def test_bad_arguments_are_refused():
     on_ranks(1, _arguments)
+
+
+@pytest.mark.slow
+def test_a_killed_rank_ends_a_pass_long_before_the_timeout(tmp_path):
+    script = tmp_path / "ranks.py"
+    script.write_text(
+        textwrap.dedent("""
+        import sys
+        from datetime import timedelta
+        import torch, torch.distributed as dist, landscope as ls
+        from landscope.distributed import RankError
+        from tests.distributed.sharded_models import perceptron, points, shard
+        torch.set_num_threads(1)
+        rank = int(sys.argv[1])
+        dist.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=rank,
+                                world_size=3, timeout=timedelta(minutes=10))
+        problem = ls.ShardedProblem(shard(perceptron(), dist.group.WORLD), points(), shard=True)
+        problem.gradient()
+        print("ready", flush=True)
+        try:
+            while True:
+                problem.gradient()
+        except RankError as error:
+            print(error, flush=True)
+            sys.stdin.readline()
+        """)
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(script), str(rank), str(tmp_path / "store")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for rank in range(3)
+    ]  # fmt: skip
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    killed = time.monotonic()
+    processes[1].send_signal(signal.SIGKILL)
+    for rank in (0, 2):
+        assert processes[rank].stdout.readline().startswith("rank 1 of 3 was lost: ")
+    assert time.monotonic() - killed < 120  # the timeout is 600 s
+    for process in processes:
+        process.kill()
+        process.wait()
