@@ -1,6 +1,7 @@
 """Models under FSDP2: sharded ones by finite differences, gathered ones exactly."""
 
 import copy
+import os
 import signal
 import subprocess
 import sys
@@ -525,6 +526,7 @@ def test_a_killed_rank_ends_a_pass_long_before_the_timeout(tmp_path):
         subprocess.Popen(
             [sys.executable, str(script), str(rank), str(tmp_path / "store")],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         )
         for rank in range(3)
     ]  # fmt: skip
