@@ -268,6 +268,11 @@ class Problem:
         some.num_classes = len(logits)
         return some
 
+    @property
+    def weights(self) -> Float[Tensor, " D"]:
+        """The point of weight space itself: not a copy, and not to be changed."""
+        return self._vector
+
     def parameters_vector(self) -> Float[Tensor, " D"]:
         """The point of weight space, as one flat vector (a copy)."""
         return self._vector.clone()
