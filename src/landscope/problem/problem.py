@@ -584,9 +584,9 @@ class Problem:
     def _named_state(self, where: nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
         """All parameters and buffers that a model or a mapping has, named as this model's."""
         if isinstance(where, nn.Module):
-            where = unsharded(unwrapped(where))
+            plain = unsharded(unwrapped(where))
             return fitted(
-                dict(where.named_parameters()) | dict(where.named_buffers()), self.state()
+                dict(plain.named_parameters()) | dict(plain.named_buffers()), self.state()
             )
         module = self.module
         buffers = {} if module is None else dict(module.named_buffers())
