@@ -49,12 +49,10 @@ def compare(found, expected, tolerance=1e-10):
             torch.testing.assert_close(actual, reference, rtol=tolerance, atol=tolerance)
 
 
-def _pairs(A, k, which, **options):
-    pairs = eigsh(A, k, which, 1e-11, basis_size=16, **options)
-    start = torch.ones(len(pairs.vectors), dtype=pairs.vectors.dtype)
+def _pairs(A, k, which, storage="device"):
+    pairs = eigsh(A, k, which, 1e-11, basis_size=16, storage=storage)
     warm = eigsh(A, k, which, 1e-9, basis_size=16, v0=pairs.vectors)
-    other = eigsh(A, k, which, 1e-9, basis_size=16, v0=start, coarse=None)
-    return pairs, warm.values, other.values, warm.num_products
+    return pairs, warm.values, warm.num_products
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -64,24 +62,23 @@ def _pairs(A, k, which, **options):
     [
         ("equal", "LA", 4, "device"),
         ("unequal", "LM", 4, "disk"),
-        ("tensors", "BE", 4, "host"),
+        ("tensors", "BE", 5, "host"),
         ("unequal", "SA", 1, "device"),
     ],
 )
 def test_eigenpairs(size, kind, spread, which, k, storage):
-    expected, warm, other, num_products = _pairs(dense_operator(SPREADS[spread]), k, which)
-    found = on_spread(size, spread, kind, _pairs, k, which)
-    for _, (pairs, warm_values, other_values, products) in found:
+    expected, warm, num_products = _pairs(dense_operator(SPREADS[spread]), k, which)
+    found = on_spread(size, spread, kind, _pairs, k, which, storage)
+    for _, (pairs, warm_values, products) in found:
         torch.testing.assert_close(pairs.values, expected.values, rtol=1e-10, atol=1e-10)
         torch.testing.assert_close(pairs.residuals, expected.residuals, rtol=0, atol=1e-10)
         torch.testing.assert_close(warm_values, warm, rtol=1e-10, atol=1e-10)
-        torch.testing.assert_close(other_values, other, rtol=1e-10, atol=1e-10)
         assert pairs.converged
         assert abs(pairs.num_products - expected.num_products) <= 2
         assert abs(products - num_products) <= 2
         assert torch.equal(pairs.values, found[0][1][0].values)
-    vectors = joined([(entries, result[0].vectors) for entries, result in found], warm_dim(spread))
     A = dense_operator(SPREADS[spread]).matrix
+    vectors = joined([(entries, result[0].vectors) for entries, result in found], len(A))
     assert (A @ vectors - vectors * expected.values).norm(dim=0).max() < 1e-9
     simple = (expected.values[:, None] - expected.values).abs().fill_diagonal_(1).min(
         0
@@ -93,10 +90,6 @@ def test_eigenpairs(size, kind, spread, which, k, storage):
         rtol=0,
         atol=1e-10,
     )
-
-
-def warm_dim(spread):
-    return dense_operator(SPREADS[spread]).shape[0]
 
 
 def _whole_matrix(A):

@@ -180,7 +180,7 @@ class Ranks:
             self._raise_first([said for said, _ in found], failure)
         return [result for _, result in found]
 
-    def together(self, act: Callable[[], Any]) -> None:
+    def collectively(self, act: Callable[[], Any]) -> None:
         """Run what communicates on its own, such as a checkpoint by torch.
 
         Raises

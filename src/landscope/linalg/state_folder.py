@@ -121,7 +121,7 @@ class StateFolder:
                 state[_key(name, shard)] = self._spread(like, shard)
         self._by_first(self._clear)
         try:
-            self.ranks.together(
+            self.ranks.collectively(
                 lambda: dcp.save(
                     state,
                     storage_writer=dcp.FileSystemWriter(self._beside),
@@ -138,8 +138,7 @@ class StateFolder:
 
     def remove(self) -> None:
         """Remove the folder."""
-        folders = self._beside, self._before, self.path
-        self._by_first(lambda: [shutil.rmtree(folder, ignore_errors=True) for folder in folders])
+        self._by_first(self._remove_all)
 
     # --- what rank 0 does alone -------------------------------------------------------------------
 
@@ -150,6 +149,10 @@ class StateFolder:
         shutil.rmtree(self._beside, ignore_errors=True)
         if self.path.exists():
             shutil.rmtree(self._before, ignore_errors=True)
+
+    def _remove_all(self) -> None:
+        for folder in (self._beside, self._before, self.path):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _replace(self) -> None:
         if self.path.exists():
@@ -184,7 +187,7 @@ class StateFolder:
 
     def _load(self, state: dict[str, Any]) -> None:
         try:
-            self.ranks.together(
+            self.ranks.collectively(
                 lambda: dcp.load(
                     state,
                     storage_reader=dcp.FileSystemReader(self._whole),
