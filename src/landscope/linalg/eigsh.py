@@ -142,9 +142,11 @@ def eigsh(
         arguments |= {"k": k, "which": which, "tol": tol, "seed": seed}
         arguments |= {"v0": None if v0 is None else space.digest(v0)}
         arguments |= {"basis_size": basis_size, "max_products": max_products}
-        file = checkpoint
-        if isinstance(checkpoint, str | Path):
-            file = Checkpoint(checkpoint, arguments, space)
+        file = (
+            Checkpoint(checkpoint, arguments, space)
+            if isinstance(checkpoint, str | Path)
+            else checkpoint
+        )
         if coarse is not None and not (file and file.unrestored):
             start = _coarse_vectors(coarse, A, k, which, tol, seed)
         search = ThickRestart(product, k, which, tol, basis_size, max_products, seed, file)
