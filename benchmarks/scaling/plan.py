@@ -1,0 +1,105 @@
+"""A whole run on many GPUs: does it fit, how long does it take, and what takes longest."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.scaling.lanczos import Run
+from benchmarks.scaling.products import Product, Sizes
+
+STORAGE = ("device", "host", "disk")
+"""Where a basis is kept, as for `eigsh`."""
+
+CHUNKS = 4
+"""Vectors of a basis in work on the GPU where it is kept elsewhere."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run of products in one way.
+
+    Attributes
+    ----------
+    sizes : Sizes
+        What on what.
+    product : Product
+        One of its products.
+    run : Run
+        How many, and the vectors in store.
+    storage : {"device", "host", "disk"}
+        Where these are kept.
+    """
+
+    sizes: Sizes
+    product: Product
+    run: Run
+    storage: str = "device"
+
+    @property
+    def basis(self) -> float:
+        """Bytes of a rank's part of the basis."""
+        return self.run.capacity * self.product.basis_vector
+
+    @property
+    def on_gpu(self) -> float:
+        """Bytes of a GPU."""
+        vectors = self.run.capacity if self.storage == "device" else CHUNKS
+        return sum(self.product.memory.values()) + vectors * self.product.basis_vector
+
+    @property
+    def fits(self) -> bool:
+        """Whether GPU, host memory and disk hold it."""
+        machine = self.sizes.machine
+        room = {"device": machine.memory, "host": machine.host_memory, "disk": machine.disk}
+        stored = 0.0 if self.storage == "device" else self.basis * machine.per_node
+        return self.on_gpu <= machine.memory and stored <= room[self.storage]
+
+    @property
+    def orthogonalisation(self) -> float:
+        """Seconds of Gram–Schmidt: the basis goes by as often as it is streamed."""
+        machine = self.sizes.machine
+        rates = {
+            "device": machine.memory_rate,
+            "host": machine.host_rate,
+            "disk": machine.disk_rate,
+        }
+        return self.run.streamed() * self.product.basis_vector / rates[self.storage]
+
+    @property
+    def small_sums(self) -> float:
+        """Seconds of inner products' sums over ranks: latency alone."""
+        latency = self.sizes.machine.tree_latency(self.sizes.ranks)
+        return self.product.small_sums * self.run.small_sums() * latency
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """Seconds by what they are for; collectives that overlap count for what sticks out."""
+        product, count = self.product, self.run.total_products
+        hidden = product.arithmetic if product.overlaps else 0.0
+        return {
+            "arithmetic": count * product.arithmetic,
+            "collectives": count * max(product.collectives - hidden, 0.0),
+            "vectors": count * product.vectors,
+            "orthogonalisation": self.orthogonalisation,
+            "small sums": self.small_sums,
+        }
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole run."""
+        return sum(self.terms.values())
+
+    @property
+    def bottleneck(self) -> str:
+        """The term that takes longest; where it does not fit, the one that holds most."""
+        if self.fits:
+            return max(self.terms, key=self.terms.__getitem__)
+        held = self.product.memory | {"basis": self.basis}
+        return max(held, key=held.__getitem__)
+
+
+def plan(
+    way: Callable[[Sizes, int], Product], sizes: Sizes, run: Run, storage: str = "device"
+) -> Plan:
+    """Lay out a run; the product takes what memory the basis leaves."""
+    on_gpu = run.capacity if storage == "device" else CHUNKS
+    return Plan(sizes, way(sizes, on_gpu), run, storage)

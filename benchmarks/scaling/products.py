@@ -1,0 +1,264 @@
+"""A product with the Hessian on many ranks: what a rank holds for it, and where its time goes.
+
+Each way is a function of the same sizes and gives the same terms, so that the tables can put them
+side by side: bytes per rank, and seconds per product.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.scaling.collectives import Traffic, all_gather, all_reduce, reduce_scatter
+from benchmarks.scaling.machine import Machine
+from benchmarks.scaling.transformer import Transformer
+from landscope.products.batch_sum import COPIES
+
+FORWARD, GRADIENT = 1, 3
+"""Arithmetic in passes forward: a gradient takes one, and backward two products for each matrix."""
+
+TANGENT_FORWARD = 3
+"""Forward with its tangent, which has two products for each."""
+
+EXACT, EXACT_RECOMPUTED = 6, 8
+"""An exact product with the primal pass kept: a tangent has two products for each forward, and four
+backward. Recomputed, the primal pass takes one forward and one backward more."""
+
+KEPT = 2
+"""Memory of a primal pass that is kept, in activations of the pass forward."""
+
+WEIGHTS = 2
+"""Copies of the weights: in the module, and as the flat vector that is differentiated."""
+
+VECTORS_IN_WORK = 3
+"""Vectors at a time beside v: a product's parts, the vector that joins them and the sum so far; then
+the summand, the collective's buffer and the result; then those of Gram–Schmidt."""
+
+VECTORS_PER_PIECE = 5
+"""Vectors read or written for a piece of the data: its parts are joined, and added to the sum."""
+
+SHARDED_VECTORS = 6
+"""Parts of vectors in a difference beside the weights: the weights at rest, both gradients and the
+one that is summed, the result, and one for Gram–Schmidt."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What is measured, and on what.
+
+    Attributes
+    ----------
+    model : Transformer
+        With D parameters.
+    machine : Machine
+        Where.
+    ranks : int
+        R.
+    sequences : int
+        Of all data; a rank has B = ⌈sequences/R⌉.
+    length : int
+        T, tokens of a sequence.
+    factors : str
+        Format of the factors of matrix products; sums and vectors are float32.
+    """
+
+    model: Transformer
+    machine: Machine
+    ranks: int
+    sequences: int = 4096
+    length: int = 512
+    factors: str = "float32"
+
+    @property
+    def sequences_per_rank(self) -> int:
+        """B."""
+        return -(-self.sequences // self.ranks)
+
+    @property
+    def vector(self) -> float:
+        """Bytes of a vector, bD."""
+        return 4.0 * self.model.num_params
+
+    @property
+    def shard(self) -> float:
+        """Bytes of a rank's part of a vector, b⌈D/R⌉."""
+        return 4.0 * -(-self.model.num_params // self.ranks)
+
+    @property
+    def factor_bytes(self) -> int:
+        """Bytes of a weight, or an activation, in a matrix product."""
+        return {"float32": 4, "bfloat16": 2}[self.factors]
+
+    def pass_seconds(self, passes: float) -> float:
+        """Seconds of arithmetic worth so many passes forward over a rank's data."""
+        tokens = self.sequences_per_rank * self.length
+        flops = self.model.forward_flops(tokens, self.length)
+        return passes * flops / self.machine.flops[self.factors]
+
+    def activations(self, sequences: float) -> float:
+        """Bytes of all activations of a pass forward."""
+        return self.factor_bytes * self.model.activations(sequences * self.length, self.length)
+
+
+@dataclass(frozen=True)
+class Product:
+    """One product on one rank.
+
+    Attributes
+    ----------
+    memory : dict
+        Bytes by what they are for, the basis left out.
+    basis_vector : float
+        Bytes of one vector of a Krylov basis.
+    arithmetic, vectors, collectives : float
+        Seconds of matrix products, of reading and writing vectors, of collectives.
+    traffic : Traffic
+        The collectives.
+    overlaps : bool
+        Whether collectives run while matrix products do.
+    small_sums : bool
+        Whether inner products are sums over ranks.
+    """
+
+    memory: dict[str, float]
+    basis_vector: float
+    arithmetic: float
+    vectors: float
+    collectives: float
+    traffic: Traffic
+    overlaps: bool = False
+    small_sums: bool = True
+
+
+def replicated(sizes: Sizes, basis: int = 0) -> Product:
+    """Exact products of each rank's data; weights, vectors and basis whole everywhere.
+
+    One all-reduce of D + 1 numbers: the product, and whether a rank failed.
+    """
+    traffic = all_reduce(sizes.vector + 4, sizes.ranks)
+    work = VECTORS_IN_WORK * sizes.vector
+    return _whole(sizes, work, sizes.vector, basis, traffic, small_sums=False)
+
+
+def sharded(sizes: Sizes, basis: int = 0) -> Product:
+    """Exact products of each rank's data with vectors of which each rank holds ⌈D/R⌉ entries.
+
+    One all-gather of v; one reduce-scatter of Hv with one number more for each rank.
+    """
+    R = sizes.ranks
+    traffic = all_gather(R * sizes.shard, R) + reduce_scatter(R * (sizes.shard + 4), R)
+    work = (1 + VECTORS_IN_WORK) * sizes.vector + VECTORS_IN_WORK * sizes.shard
+    return _whole(sizes, work, sizes.shard, basis, traffic, small_sums=R > 1)
+
+
+def differences(sizes: Sizes, basis: int = 0) -> Product:
+    """Differences of two gradients under fully sharded data parallelism: nothing of D is whole.
+
+    Each piece of the data gathers the weights forward and again backward, and scatters the sum of
+    its gradient.
+    """
+    return _gathered(
+        sizes,
+        basis,
+        shards=SHARDED_VECTORS,
+        buffers=sizes.factor_bytes + 4,
+        activations=1,
+        gathers=2,
+        sweeps=2,
+        passes=2 * (GRADIENT + FORWARD),
+    )
+
+
+def exact_by_layer(sizes: Sizes, basis: int = 0) -> Product:
+    """Not built: exact products with weights and v gathered layer by layer.
+
+    Each piece gathers both forward and again backward, and scatters its product. Primal pass and
+    tangent go side by side, so that twice the activations are at rest.
+    """
+    return _gathered(
+        sizes,
+        basis,
+        shards=VECTORS_IN_WORK,
+        buffers=2 * sizes.factor_bytes + 4,
+        activations=2,
+        gathers=4,
+        sweeps=1,
+        passes=EXACT_RECOMPUTED + TANGENT_FORWARD,
+    )
+
+
+WAYS: dict[str, Callable[[Sizes, int], Product]] = {
+    "replicated": replicated,
+    "sharded": sharded,
+    "differences": differences,
+}
+"""What is built; the second argument is the number of vectors that the basis keeps on the GPU."""
+
+
+def _whole(
+    sizes: Sizes, work: float, basis_vector: float, basis: int, traffic: Traffic, small_sums: bool
+) -> Product:
+    """Products that need all weights on each rank, one sequence at a time.
+
+    The primal pass of as many sequences is kept as there is room for.
+    """
+    held = {
+        "weights": WEIGHTS * sizes.vector,
+        "vectors": work,
+        "activations": COPIES * sizes.activations(1),
+    }
+    B = sizes.sequences_per_rank
+    room = sizes.machine.memory - sum(held.values()) - basis * basis_vector
+    kept = min(max(room, 0.0), KEPT * sizes.activations(B))
+    share = kept / (KEPT * sizes.activations(B))
+    streamed = VECTORS_PER_PIECE * B * sizes.vector
+    return Product(
+        memory=held | {"kept": kept},
+        basis_vector=basis_vector,
+        arithmetic=sizes.pass_seconds(share * EXACT + (1 - share) * EXACT_RECOMPUTED),
+        vectors=streamed / sizes.machine.memory_rate,
+        collectives=traffic.seconds(sizes.machine, sizes.ranks),
+        traffic=traffic,
+        overlaps=False,
+        small_sums=small_sums,
+    )
+
+
+def _gathered(
+    sizes: Sizes,
+    basis: int,
+    *,
+    shards: int,
+    buffers: int,
+    activations: int,
+    gathers: int,
+    sweeps: int,
+    passes: int,
+) -> Product:
+    """Products whose weights are whole one layer at a time, while the next one is gathered.
+
+    A piece is as many sequences as there is room for; activations are recomputed backward from the
+    input of each block.
+    """
+    model, R = sizes.model, sizes.ranks
+    held = {
+        "weights": sizes.shard,
+        "vectors": shards * sizes.shard,
+        "layers": 2 * buffers * float(max(model.embedding, model.block)),
+    }
+    one = activations * sizes.factor_bytes * float(model.checkpointed(sizes.length))
+    room = sizes.machine.memory - sum(held.values()) - basis * sizes.shard
+    together = max(1, min(sizes.sequences_per_rank, math.floor(room / one)))
+    pieces = sweeps * math.ceil(sizes.sequences_per_rank / together)
+    gathered = all_gather(sizes.factor_bytes * float(model.num_params), R)
+    once = gathers * gathered + reduce_scatter(sizes.vector, R)
+    traffic = pieces * once.in_messages(model.layers + 1)
+    return Product(
+        memory=held | {"activations": together * one},
+        basis_vector=sizes.shard,
+        arithmetic=sizes.pass_seconds(passes),
+        vectors=VECTORS_PER_PIECE * pieces * sizes.shard / sizes.machine.memory_rate,
+        collectives=traffic.seconds(sizes.machine, R),
+        traffic=traffic,
+        overlaps=True,
+        small_sums=R > 1,
+    )
