@@ -25,7 +25,7 @@ def _sums(group):
         "sum": ranks.sum(lambda: like + ranks.rank, like),
         "scattered": scattered,
         "joined": ranks.joined(scattered, 7),
-        "rows": ranks.rows(torch.full((ranks.rank, 2), float(ranks.rank))),
+        "rows": ranks.rows(lambda: torch.full((ranks.rank, 2), float(ranks.rank))),
         "objects": ranks.objects(lambda: f"r{ranks.rank}"),
         "largest": ranks.largest(torch.tensor([ranks.rank, -ranks.rank])),
         "first": ranks.first(torch.tensor([ranks.rank + 5])),
@@ -53,6 +53,11 @@ def test_sums_and_gathers(size):
     assert [i for here in found for i in range(7)[here["chunk"]]] == list(range(7))
 
 
+def _in_a_block(ranks, part):
+    with ranks.together():
+        part()
+
+
 def _one_fails(group, how):
     ranks = Ranks(group)
     like = torch.zeros(3)
@@ -66,6 +71,8 @@ def _one_fails(group, how):
         "sum": lambda: ranks.sum(part, like),
         "scattered": lambda: ranks.scattered_sum(part, like),
         "objects": lambda: ranks.objects(part),
+        "rows": lambda: ranks.rows(part),
+        "together": lambda: _in_a_block(ranks, part),
     }
     with pytest.raises(RankError) as caught:
         acts[how]()
@@ -73,7 +80,7 @@ def _one_fails(group, how):
     return str(caught.value), caught.value.ranks, after.tolist()
 
 
-@pytest.mark.parametrize("how", ["sum", "scattered", "objects"])
+@pytest.mark.parametrize("how", ["sum", "scattered", "objects", "rows", "together"])
 def test_a_rank_that_fails_ends_all_with_one_error(how):
     for message, failed, after in on_ranks(4, _one_fails, how):
         assert message == "rank 2 of 4 failed: ValueError: no such batch"

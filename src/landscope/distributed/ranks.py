@@ -3,9 +3,9 @@
 import contextlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -20,7 +20,7 @@ GRACE = 3 * LOOK_EVERY
 
 
 class RankError(RuntimeError):
-    """One process of several failed or was lost; all of them raise it.
+    """One process of several failed; all of them raise it.
 
     Attributes
     ----------
@@ -34,12 +34,16 @@ class RankError(RuntimeError):
         super().__init__(f"rank{'s' * (len(ranks) > 1)} {which} of {size} {what}")
 
 
+class LostRankError(RankError):
+    """One process of several was killed, or does not answer; those that are left raise it."""
+
+
 class Ranks:
     """The processes of a group that measure together.
 
     All call the same methods in the same order. Where one of them fails in what it does alone,
-    all raise the same `RankError`; where one is killed, those that are left raise it as soon as its
-    connections close.
+    all raise the same `RankError`; where one is killed, those that are left raise `LostRankError`
+    as soon as its connections close.
 
     Parameters
     ----------
@@ -152,17 +156,43 @@ class Ranks:
         self._run(lambda: dist.broadcast(own, source, group=self.group, async_op=True))
         return own
 
-    def rows(self, mine: Shaped[Tensor, "n *k"]) -> Shaped[Tensor, "N *k"]:
-        """The rows of all processes, one after the other; each may have another number of them."""
-        count = torch.tensor([len(mine)], device=mine.device)
-        counts = [torch.empty_like(count) for _ in range(self.size)]
-        self._run(lambda: dist.all_gather(counts, count, group=self.group, async_op=True))
-        most = max(int(n) for n in counts)
-        padded = mine.new_zeros(most, *mine.shape[1:])
+    def rows(self, act: Callable[[], Shaped[Tensor, "n *k"]]) -> Shaped[Tensor, "N *k"]:
+        """The rows that all processes compute, one after the other; numbers of rows may differ.
+
+        Raises
+        ------
+        RankError
+            On all processes, where one failed or was lost.
+        """
+        mine, failure = _attempt(act)
+        said = None if failure is None else _sentence(failure)
+        form = None if mine is None else (len(mine), mine.shape[1:], mine.dtype, mine.device.type)
+        found = self._gathered((said, form))
+        self._end_if_any([said for said, _ in found], failure)
+        counts = [form[0] for _, form in found]
+        padded = mine.new_zeros(max(counts), *mine.shape[1:])
         padded[: len(mine)] = mine
         parts = [torch.empty_like(padded) for _ in counts]
         self._run(lambda: dist.all_gather(parts, padded, group=self.group, async_op=True))
-        return torch.cat([part[: int(n)] for part, n in zip(parts, counts, strict=True)])
+        return torch.cat([part[:n] for part, n in zip(parts, counts, strict=True)])
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What each process does alone in this block; an error on one of them ends all.
+
+        Raises
+        ------
+        RankError
+            On all processes, where one failed or was lost.
+        """
+        failure = None
+        try:
+            yield
+        except RankError:
+            raise  # all have it
+        except Exception as error:  # whatever it is, the others must hear of it
+            failure = error
+        self._end_if_any(self._gathered(failure and _sentence(failure)), failure)
 
     def objects(self, act: Callable[[], Any]) -> list[Any]:
         """What each process computes alone; an error on one of them ends all.
@@ -173,11 +203,8 @@ class Ranks:
             On all processes, where one failed or was lost.
         """
         mine, failure = _attempt(act)
-        found: list[Any] = [None] * self.size
-        said = None if failure is None else _sentence(failure)
-        self._run(lambda: dist.all_gather_object(found, (said, mine), group=self.group))
-        if any(said is not None for said, _ in found):
-            self._raise_first([said for said, _ in found], failure)
+        found = self._gathered((None if failure is None else _sentence(failure), mine))
+        self._end_if_any([said for said, _ in found], failure)
         return [result for _, result in found]
 
     # --- how all end together ---------------------------------------------------------------------
@@ -187,16 +214,19 @@ class Ranks:
         self._run(lambda: dist.all_reduce(own, operation, group=self.group, async_op=True))
         return own
 
-    def _end(self, failure: Exception | None) -> NoReturn:
+    def _end(self, failure: Exception | None) -> None:
         """Some process has failed: hear which one, and why."""
-        said = [None] * self.size
-        mine = None if failure is None else _sentence(failure)
-        self._run(lambda: dist.all_gather_object(said, mine, group=self.group))
-        self._raise_first(said, failure)
+        self._end_if_any(self._gathered(failure and _sentence(failure)), failure)
 
-    def _raise_first(self, said: list[str | None], failure: Exception | None) -> NoReturn:
+    def _end_if_any(self, said: list[str | None], failure: Exception | None) -> None:
         failed = [rank for rank, sentence in enumerate(said) if sentence is not None]
-        raise RankError(failed, self.size, f"failed: {said[failed[0]]}") from failure
+        if failed:
+            raise RankError(failed, self.size, f"failed: {said[failed[0]]}") from failure
+
+    def _gathered(self, mine: Any) -> list[Any]:
+        found: list[Any] = [None] * self.size
+        self._run(lambda: dist.all_gather_object(found, mine, group=self.group))
+        return found
 
     def _run(self, start: Callable[[], Any]) -> None:
         """Start a collective and wait for its end, or for the end of one of its processes."""
@@ -209,7 +239,7 @@ class Ranks:
         except RuntimeError as error:  # a connection closed, or the group's timeout has passed
             self._report()
             time.sleep(GRACE)
-            raise RankError(self._lost(), self.size, f"was lost: {_reason(error)}") from error
+            raise LostRankError(self._lost(), self.size, f"was lost: {_reason(error)}") from error
 
     def _wait(self, work: Any) -> None:
         if dist.get_backend(self.group) != dist.Backend.GLOO:

@@ -11,6 +11,7 @@ from landscope.operators.logit_jacobian import LogitJacobian
 from landscope.operators.low_rank_spectrum import LowRankSpectrum, low_rank_spectrum
 from landscope.operators.preconditioned import Preconditioned
 from landscope.operators.projected import Projected
+from landscope.operators.sharded import Sharded
 from landscope.operators.tangent_kernel import TangentKernel
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "LowRankSpectrum",
     "Preconditioned",
     "Projected",
+    "Sharded",
     "TangentKernel",
     "block_traces",
     "gram_eigenpairs",
