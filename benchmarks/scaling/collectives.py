@@ -41,16 +41,30 @@ class Traffic:
         return self.sent / machine.link(ranks) + self.rounds * machine.ring_latency(ranks)
 
 
+NOTHING = Traffic()
+
+
 def all_gather(payload: float, ranks: int) -> Traffic:
     """Everybody gets the whole of which each has a part: (R − 1)/R of it pass each rank."""
-    return Traffic(1, payload, payload * (ranks - 1) / ranks, 1) if ranks > 1 else Traffic()
+    return _around(payload, ranks, times=1)
 
 
 def reduce_scatter(payload: float, ranks: int) -> Traffic:
     """Everybody gets a part of the sum of wholes: the same around the ring."""
-    return all_gather(payload, ranks)
+    return _around(payload, ranks, times=1)
 
 
 def all_reduce(payload: float, ranks: int) -> Traffic:
     """Everybody gets the sum: a reduce-scatter and an all-gather, 2(R − 1)/R, in one call."""
-    return Traffic(1, payload, 2 * payload * (ranks - 1) / ranks, 2) if ranks > 1 else Traffic()
+    return _around(payload, ranks, times=2)
+
+
+def broadcast(payload: float, ranks: int) -> Traffic:
+    """Everybody gets what one has, passed on in pieces along the ring."""
+    return _around(payload, ranks, times=1)
+
+
+def _around(payload: float, ranks: int, times: int) -> Traffic:
+    if ranks == 1:
+        return NOTHING
+    return Traffic(1, payload, times * payload * (ranks - 1) / ranks, times)

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-SMALL_SUMS = 5
-"""Sums of a few numbers over ranks in a step: the product's length, the coefficients with the last
-vector, the length without it, then of one pass the coefficients with all and the length."""
+SMALL_SUMS = 6
+"""Numbers agreed on over ranks in a step, few at a time: whether the product is finite, its length,
+the coefficient with the last vector, the length without; of one pass, all coefficients and the
+length that is left."""
 
 LOCAL_PASSES = 8
 """Vectors read or written in a step beside the basis: two differences, three lengths."""
@@ -24,6 +25,8 @@ class Run:
         Vectors that a restart keeps of those in store; 0 where there is none.
     starts : int
         Runs one after the other, each from its own vector.
+    results : int
+        Vectors that are given back, beside those in store.
     """
 
     name: str
@@ -31,6 +34,7 @@ class Run:
     capacity: int
     kept: int = 0
     starts: int = 1
+    results: int = 0
 
     @property
     def total_products(self) -> int:
@@ -50,7 +54,7 @@ class Run:
                 streamed += size + self.kept
                 size = self.kept
             streamed += 2 * size + LOCAL_PASSES
-            size += 1
+            size = min(size + 1, self.capacity)
         return self.starts * streamed
 
     def flops(self, dim: float) -> float:
@@ -63,10 +67,16 @@ class Run:
 
 
 def eigsh(k: int = 10, products: int = 60, basis_size: int = 40) -> Run:
-    """The k largest eigenvalues: up to ``basis_size`` + k vectors, half of them kept, two in work."""
-    return Run(f"eigsh of {k}", products, basis_size + k + 2, (basis_size + k) // 2)
+    """The k largest eigenvalues: up to ``basis_size`` + k vectors and two in work, half kept."""
+    most = basis_size + k
+    return Run(f"eigsh of {k}", products, most + 2, kept=most // 2, results=k)
 
 
 def density(probes: int = 10, steps: int = 80) -> Run:
     """A spectral density by Lanczos quadrature, probe after probe."""
     return Run(f"density {probes} × {steps}", steps, steps + 1, starts=probes)
+
+
+def selective_density(steps: int = 80, converged: int = 10) -> Run:
+    """Not built: one probe, each vector orthogonalised against the last two and what converged."""
+    return Run(f"density 1 × {steps}, selective", steps, converged + 2)

@@ -74,4 +74,4 @@ H100_NODES = Machine(
     disk=0.8 * 30 * TB,
     disk_rate=3 * GB,
 )
-"""What is public of it, and the share that programs reach of it; docs/scaling.md says from where."""
+"""What is public of it, and the share of it that programs reach; sources in docs/scaling.md."""

@@ -9,8 +9,13 @@ from benchmarks.scaling.products import Product, Sizes
 STORAGE = ("device", "host", "disk")
 """Where a basis is kept, as for `eigsh`."""
 
-CHUNKS = 4
-"""Vectors of a basis in work on the GPU where it is kept elsewhere."""
+IN_WORK = 4
+"""Vectors of a basis on the GPU where it is kept elsewhere: in work, a chunk of each."""
+
+
+def vectors_on_gpu(run: Run, storage: str) -> int:
+    """Vectors of the basis, and those given back."""
+    return (run.capacity if storage == "device" else IN_WORK) + run.results
 
 
 @dataclass(frozen=True)
@@ -40,10 +45,15 @@ class Plan:
         return self.run.capacity * self.product.basis_vector
 
     @property
+    def held(self) -> dict[str, float]:
+        """Bytes of a GPU at least, by what they are for."""
+        vectors = vectors_on_gpu(self.run, self.storage)
+        return self.product.memory | {"basis": vectors * self.product.basis_vector}
+
+    @property
     def on_gpu(self) -> float:
-        """Bytes of a GPU."""
-        vectors = self.run.capacity if self.storage == "device" else CHUNKS
-        return sum(self.product.memory.values()) + vectors * self.product.basis_vector
+        """Bytes of a GPU at least."""
+        return sum(self.held.values())
 
     @property
     def fits(self) -> bool:
@@ -66,18 +76,18 @@ class Plan:
 
     @property
     def small_sums(self) -> float:
-        """Seconds of inner products' sums over ranks: latency alone."""
-        latency = self.sizes.machine.tree_latency(self.sizes.ranks)
-        return self.product.small_sums * self.run.small_sums() * latency
+        """Seconds of what ranks agree on, a few numbers at a time: latency alone."""
+        sizes = self.sizes
+        return self.run.small_sums() * sizes.machine.tree_latency(sizes.ranks)
 
     @property
     def terms(self) -> dict[str, float]:
         """Seconds by what they are for; collectives that overlap count for what sticks out."""
-        product, count = self.product, self.run.total_products
-        hidden = product.arithmetic if product.overlaps else 0.0
+        product, sizes, count = self.product, self.sizes, self.run.total_products
+        step = product.step.seconds(sizes.machine, sizes.ranks)
         return {
             "arithmetic": count * product.arithmetic,
-            "collectives": count * max(product.collectives - hidden, 0.0),
+            "collectives": count * (product.exposed + step),
             "vectors": count * product.vectors,
             "orthogonalisation": self.orthogonalisation,
             "small sums": self.small_sums,
@@ -93,13 +103,11 @@ class Plan:
         """The term that takes longest; where it does not fit, the one that holds most."""
         if self.fits:
             return max(self.terms, key=self.terms.__getitem__)
-        held = self.product.memory | {"basis": self.basis}
-        return max(held, key=held.__getitem__)
+        return max(self.held, key=self.held.__getitem__)
 
 
 def plan(
     way: Callable[[Sizes, int], Product], sizes: Sizes, run: Run, storage: str = "device"
 ) -> Plan:
     """Lay out a run; the product takes what memory the basis leaves."""
-    on_gpu = run.capacity if storage == "device" else CHUNKS
-    return Plan(sizes, way(sizes, on_gpu), run, storage)
+    return Plan(sizes, way(sizes, vectors_on_gpu(run, storage)), run, storage)

@@ -8,7 +8,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.scaling.collectives import Traffic, all_gather, all_reduce, reduce_scatter
+from benchmarks.scaling.collectives import (
+    NOTHING,
+    Traffic,
+    all_gather,
+    all_reduce,
+    broadcast,
+    reduce_scatter,
+)
 from benchmarks.scaling.machine import Machine
 from benchmarks.scaling.transformer import Transformer
 from landscope.products.batch_sum import COPIES
@@ -30,8 +37,8 @@ WEIGHTS = 2
 """Copies of the weights: in the module, and as the flat vector that is differentiated."""
 
 VECTORS_IN_WORK = 3
-"""Vectors at a time beside v: a product's parts, the vector that joins them and the sum so far; then
-the summand, the collective's buffer and the result; then those of Gram–Schmidt."""
+"""Vectors at a time beside v: a product's parts, the vector that joins them and the sum so far;
+then the summand, the collective's buffer and the result; then those of Gram–Schmidt."""
 
 VECTORS_PER_PIECE = 5
 """Vectors read or written for a piece of the data: its parts are joined, and added to the sum."""
@@ -106,17 +113,18 @@ class Product:
     Attributes
     ----------
     memory : dict
-        Bytes by what they are for, the basis left out.
+        Bytes at least, by what they are for, the basis left out: with one sequence at a time, and
+        nothing kept that can be recomputed.
     basis_vector : float
         Bytes of one vector of a Krylov basis.
     arithmetic, vectors, collectives : float
         Seconds of matrix products, of reading and writing vectors, of collectives.
     traffic : Traffic
-        The collectives.
+        The collectives of a product.
+    step : Traffic
+        Those of whole vectors in a step of Lanczos.
     overlaps : bool
-        Whether collectives run while matrix products do.
-    small_sums : bool
-        Whether inner products are sums over ranks.
+        Whether the product's collectives run while its matrix products do.
     """
 
     memory: dict[str, float]
@@ -125,18 +133,30 @@ class Product:
     vectors: float
     collectives: float
     traffic: Traffic
+    step: Traffic = NOTHING
     overlaps: bool = False
-    small_sums: bool = True
+
+    @property
+    def exposed(self) -> float:
+        """Seconds of collectives that no matrix products hide."""
+        return max(self.collectives - self.arithmetic, 0.0) if self.overlaps else self.collectives
+
+    @property
+    def seconds(self) -> float:
+        """Of one product."""
+        return self.arithmetic + self.vectors + self.exposed
 
 
 def replicated(sizes: Sizes, basis: int = 0) -> Product:
     """Exact products of each rank's data; weights, vectors and basis whole everywhere.
 
-    One all-reduce of D + 1 numbers: the product, and whether a rank failed.
+    One all-reduce of D + 1 numbers: the product, and whether a rank failed. A vector that joins the
+    basis is rank 0's, one broadcast, so that rounding cannot part the ranks.
     """
     traffic = all_reduce(sizes.vector + 4, sizes.ranks)
     work = VECTORS_IN_WORK * sizes.vector
-    return _whole(sizes, work, sizes.vector, basis, traffic, small_sums=False)
+    step = broadcast(sizes.vector, sizes.ranks)
+    return _whole(sizes, work, sizes.vector, basis, traffic, step)
 
 
 def sharded(sizes: Sizes, basis: int = 0) -> Product:
@@ -147,7 +167,7 @@ def sharded(sizes: Sizes, basis: int = 0) -> Product:
     R = sizes.ranks
     traffic = all_gather(R * sizes.shard, R) + reduce_scatter(R * (sizes.shard + 4), R)
     work = (1 + VECTORS_IN_WORK) * sizes.vector + VECTORS_IN_WORK * sizes.shard
-    return _whole(sizes, work, sizes.shard, basis, traffic, small_sums=R > 1)
+    return _whole(sizes, work, sizes.shard, basis, traffic, NOTHING)
 
 
 def differences(sizes: Sizes, basis: int = 0) -> Product:
@@ -195,7 +215,7 @@ WAYS: dict[str, Callable[[Sizes, int], Product]] = {
 
 
 def _whole(
-    sizes: Sizes, work: float, basis_vector: float, basis: int, traffic: Traffic, small_sums: bool
+    sizes: Sizes, work: float, basis_vector: float, basis: int, traffic: Traffic, step: Traffic
 ) -> Product:
     """Products that need all weights on each rank, one sequence at a time.
 
@@ -212,14 +232,13 @@ def _whole(
     share = kept / (KEPT * sizes.activations(B))
     streamed = VECTORS_PER_PIECE * B * sizes.vector
     return Product(
-        memory=held | {"kept": kept},
+        memory=held,
         basis_vector=basis_vector,
         arithmetic=sizes.pass_seconds(share * EXACT + (1 - share) * EXACT_RECOMPUTED),
         vectors=streamed / sizes.machine.memory_rate,
         collectives=traffic.seconds(sizes.machine, sizes.ranks),
         traffic=traffic,
-        overlaps=False,
-        small_sums=small_sums,
+        step=step,
     )
 
 
@@ -253,12 +272,11 @@ def _gathered(
     once = gathers * gathered + reduce_scatter(sizes.vector, R)
     traffic = pieces * once.in_messages(model.layers + 1)
     return Product(
-        memory=held | {"activations": together * one},
+        memory=held | {"activations": one},
         basis_vector=sizes.shard,
         arithmetic=sizes.pass_seconds(passes),
         vectors=VECTORS_PER_PIECE * pieces * sizes.shard / sizes.machine.memory_rate,
         collectives=traffic.seconds(sizes.machine, R),
         traffic=traffic,
         overlaps=True,
-        small_sums=R > 1,
     )
