@@ -1,6 +1,5 @@
 """Krylov spaces in a file, from which a killed iteration goes on."""
 
-import hashlib
 import json
 import os
 import time
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -176,13 +175,6 @@ class Checkpoint:
                 f"checkpoint {self.path} belongs to another operator: a product of length "
                 f"{length:.1e} differs by {deviation:.1e}"
             )
-
-
-def digest(tensor: Shaped[Tensor, "..."] | None) -> str | None:
-    """A short fingerprint of a tensor's entries, to compare arguments by."""
-    if tensor is None:
-        return None
-    return hashlib.sha256(tensor.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
 
 
 def _header(

@@ -7,11 +7,11 @@ from typing import Any, cast, get_args
 from jaxtyping import Float
 from torch import Tensor
 
-from landscope.linalg.checkpoint import Checkpoint, digest
+from landscope.linalg.checkpoint import Checkpoint
 from landscope.linalg.eigenpairs import Eigenpairs, rayleigh_ritz
 from landscope.linalg.ends import Which
 from landscope.linalg.product import CountedProduct
-from landscope.linalg.space import VectorSpace
+from landscope.linalg.space import VectorSpace, space_of
 from landscope.linalg.thick_restart import ThickRestart
 
 
@@ -135,13 +135,14 @@ def eigsh(
         identity = space.identity()
         pairs, _ = rayleigh_ritz(product, identity, product(identity), k, which, tol)
     else:
+        start = None if v0 is None else _start(v0, space, basis_size // 2)
         arguments = {"algorithm": "eigsh", "D": space.dim, "dtype": str(space.dtype)}
-        arguments |= {"k": k, "which": which, "tol": tol, "seed": seed, "v0": digest(v0)}
+        arguments |= {"k": k, "which": which, "tol": tol, "seed": seed}
+        arguments |= {"v0": None if v0 is None else space.digest(v0)}
         arguments |= {"basis_size": basis_size, "max_products": max_products}
         file = (
             Checkpoint(checkpoint, arguments) if isinstance(checkpoint, str | Path) else checkpoint
         )
-        start = None if v0 is None else _start(v0, space, basis_size // 2)
         if coarse is not None and not (file and file.unrestored):
             start = _coarse_vectors(coarse, A, k, which, tol, seed)
         search = ThickRestart(product, k, which, tol, basis_size, max_products, seed, file)
@@ -186,6 +187,12 @@ def _coarse_vectors(
                 f"coarse must have A's {name}, {getattr(A, name)}, "
                 f"got {getattr(coarse, name, None)}"
             )
+    held = space_of(coarse).local_dim, space_of(A).local_dim
+    if held[0] != held[1]:
+        raise ValueError(
+            f"coarse must act on vectors that are spread over processes as A's are, {held[1]} "
+            f"entries here, got {held[0]}"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return eigsh(coarse, k, which, tol, seed).vectors

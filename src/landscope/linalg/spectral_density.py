@@ -12,8 +12,9 @@ from jaxtyping import Float, Float64
 from scipy import stats
 from torch import Tensor
 
-from landscope.linalg.checkpoint import Checkpoint, digest
+from landscope.linalg.checkpoint import Checkpoint
 from landscope.linalg.deflation import DeflatedProduct
+from landscope.linalg.digest import digest
 from landscope.linalg.eigenpairs import Eigenpairs
 from landscope.linalg.eigsh import eigsh
 from landscope.linalg.estimate import Estimate
@@ -300,7 +301,7 @@ def spectral_density(
         arguments |= {"num_grid": num_grid, "width": width, "limits": limits}
         arguments |= {"deflate": deflate, "block_size": getattr(A, "block_size", None)}
         if isinstance(deflate, Eigenpairs):
-            arguments["deflate"] = [digest(deflate.values), digest(deflate.vectors)]
+            arguments["deflate"] = [digest(deflate.values), space.digest(deflate.vectors)]
         file = Checkpoint(checkpoint, arguments)
     pairs = _known_pairs(A, space, deflate, seed, storage, file)
     product = DeflatedProduct(A, pairs.vectors, storage)

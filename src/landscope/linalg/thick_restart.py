@@ -209,7 +209,7 @@ class ThickRestart:
         while not best.converged:
             krylov = self._krylov()
             krylov.add(best.vectors)
-            krylov.absorb(images)
+            krylov.absorb(images, self.product.space.norms(images))
             self._project(krylov)
             if not self._affords(1):
                 break
