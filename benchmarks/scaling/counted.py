@@ -17,27 +17,36 @@ WHOLE: dict[str, Callable[..., Tensor]] = {
 """Of each collective the tensor that holds whole vectors."""
 
 
+SMALL = 1024
+"""Bytes up to which a message is about a few numbers, not about vectors."""
+
+
 @dataclass
 class Counted:
     """Calls of one process.
 
     Attributes
     ----------
-    sizes : dict
-        Bytes of each call by the collective's name.
+    calls : list of (str, int)
+        The collective's name, and the bytes of the whole.
     """
 
-    sizes: dict[str, list[int]] = field(default_factory=lambda: {name: [] for name in WHOLE})
+    calls: list[tuple[str, int]] = field(default_factory=list)
 
     @property
-    def calls(self) -> int:
-        """How many."""
-        return sum(map(len, self.sizes.values()))
+    def of_vectors(self) -> list[tuple[str, int]]:
+        """Those that exchange vectors, or parts of them."""
+        return [(name, size) for name, size in self.calls if size > SMALL]
 
     @property
     def payload(self) -> int:
-        """Bytes of all of them."""
-        return sum(map(sum, self.sizes.values()))
+        """Bytes of these."""
+        return sum(size for _, size in self.of_vectors)
+
+    @property
+    def agreements(self) -> int:
+        """How many of the others."""
+        return len(self.calls) - len(self.of_vectors)
 
 
 @contextmanager
@@ -50,7 +59,7 @@ def counted() -> Iterator[Counted]:
 
         def call(*arguments: object, **named: object) -> object:
             tensor = whole(*arguments, **named)
-            found.sizes[name].append(tensor.numel() * tensor.element_size())
+            found.calls.append((name, tensor.numel() * tensor.element_size()))
             return original(*arguments, **named)
 
         return call

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-SMALL_SUMS = 6
-"""Numbers agreed on over ranks in a step, few at a time: whether the product is finite, its length,
-the coefficient with the last vector, the length without; of one pass, all coefficients and the
-length that is left."""
+SMALL_SUMS = 4
+"""Results of few numbers that ranks agree on in a step: the product's length, its coefficients with
+the vectors not yet multiplied; in one pass all coefficients, and the length that is left."""
 
 LOCAL_PASSES = 8
 """Vectors read or written in a step beside the basis: two differences, three lengths."""
@@ -62,7 +61,7 @@ class Run:
         return 2 * dim * self.streamed()
 
     def small_sums(self) -> int:
-        """Sums of at most m numbers over ranks."""
+        """How often ranks agree on at most m + 1 numbers."""
         return SMALL_SUMS * self.total_products
 
 

@@ -77,8 +77,9 @@ class Plan:
     @property
     def small_sums(self) -> float:
         """Seconds of what ranks agree on, a few numbers at a time: latency alone."""
-        sizes = self.sizes
-        return self.run.small_sums() * sizes.machine.tree_latency(sizes.ranks)
+        sizes, run = self.sizes, self.run
+        count = run.small_sums() + run.total_products * self.product.agreements
+        return count * sizes.machine.tree_latency(sizes.ranks)
 
     @property
     def terms(self) -> dict[str, float]:
@@ -100,9 +101,12 @@ class Plan:
 
     @property
     def bottleneck(self) -> str:
-        """The term that takes longest; where it does not fit, the one that holds most."""
-        if self.fits:
-            return max(self.terms, key=self.terms.__getitem__)
+        """What takes longest."""
+        return max(self.terms, key=self.terms.__getitem__)
+
+    @property
+    def most_held(self) -> str:
+        """What takes most of a GPU's memory."""
         return max(self.held, key=self.held.__getitem__)
 
 

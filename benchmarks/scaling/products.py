@@ -43,9 +43,10 @@ then the summand, the collective's buffer and the result; then those of Gram–S
 VECTORS_PER_PIECE = 5
 """Vectors read or written for a piece of the data: its parts are joined, and added to the sum."""
 
-SHARDED_VECTORS = 6
-"""Parts of vectors in a difference beside the weights: the weights at rest, both gradients and the
-one that is summed, the result, and one for Gram–Schmidt."""
+SHARDED_VECTORS = 11
+"""Parts of vectors in a difference beside the model's and v: the problem's point and the
+operator's, the shift, both shifted points, the weights as they were; a gradient as FSDP has it,
+times its divisor, and joined; their sum; the gradient ahead."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,8 @@ class Product:
         The collectives of a product.
     step : Traffic
         Those of whole vectors in a step of Lanczos.
+    agreements : float
+        How often ranks tell each other that they are well, beside the product's collectives.
     overlaps : bool
         Whether the product's collectives run while its matrix products do.
     """
@@ -134,6 +137,7 @@ class Product:
     collectives: float
     traffic: Traffic
     step: Traffic = NOTHING
+    agreements: float = 0.0
     overlaps: bool = False
 
     @property
@@ -147,25 +151,38 @@ class Product:
         return self.arithmetic + self.vectors + self.exposed
 
 
+def summed(vector: float, ranks: int) -> Traffic:
+    """One all-reduce of D + 1 numbers: the product, and how many ranks failed."""
+    return all_reduce(vector + 4, ranks)
+
+
+def cut(shard: float, ranks: int) -> Traffic:
+    """One all-gather of v, one reduce-scatter of Hv with one number more for each rank."""
+    return all_gather(ranks * shard, ranks) + reduce_scatter(ranks * (shard + 4), ranks)
+
+
+def gathered(
+    weights: float, sums: float, ranks: int, *, layers: int, gathers: int, sweeps: int
+) -> Traffic:
+    """Layer by layer in each sweep over a piece of the data: weights gathered, a sum scattered."""
+    once = gathers * all_gather(weights, ranks) + reduce_scatter(sums, ranks)
+    return sweeps * once.in_messages(layers)
+
+
 def replicated(sizes: Sizes, basis: int = 0) -> Product:
     """Exact products of each rank's data; weights, vectors and basis whole everywhere.
 
-    One all-reduce of D + 1 numbers: the product, and whether a rank failed. A vector that joins the
-    basis is rank 0's, one broadcast, so that rounding cannot part the ranks.
+    A vector that joins the basis is rank 0's, one broadcast: rounding cannot part the ranks.
     """
-    traffic = all_reduce(sizes.vector + 4, sizes.ranks)
+    traffic = summed(sizes.vector, sizes.ranks)
     work = VECTORS_IN_WORK * sizes.vector
     step = broadcast(sizes.vector, sizes.ranks)
     return _whole(sizes, work, sizes.vector, basis, traffic, step)
 
 
 def sharded(sizes: Sizes, basis: int = 0) -> Product:
-    """Exact products of each rank's data with vectors of which each rank holds ⌈D/R⌉ entries.
-
-    One all-gather of v; one reduce-scatter of Hv with one number more for each rank.
-    """
-    R = sizes.ranks
-    traffic = all_gather(R * sizes.shard, R) + reduce_scatter(R * (sizes.shard + 4), R)
+    """Exact products of each rank's data with vectors of which each rank holds ⌈D/R⌉ entries."""
+    traffic = cut(sizes.shard, sizes.ranks)
     work = (1 + VECTORS_IN_WORK) * sizes.vector + VECTORS_IN_WORK * sizes.shard
     return _whole(sizes, work, sizes.shard, basis, traffic, NOTHING)
 
@@ -174,12 +191,13 @@ def differences(sizes: Sizes, basis: int = 0) -> Product:
     """Differences of two gradients under fully sharded data parallelism: nothing of D is whole.
 
     Each piece of the data gathers the weights forward and again backward, and scatters the sum of
-    its gradient.
+    its gradient; before each exchange all ranks agree that none has failed.
     """
     return _gathered(
         sizes,
         basis,
         shards=SHARDED_VECTORS,
+        unit=max(sizes.model.embedding, sizes.model.block),
         buffers=sizes.factor_bytes + 4,
         activations=1,
         gathers=2,
@@ -189,15 +207,17 @@ def differences(sizes: Sizes, basis: int = 0) -> Product:
 
 
 def exact_by_layer(sizes: Sizes, basis: int = 0) -> Product:
-    """Not built: exact products with weights and v gathered layer by layer.
+    """Not built: exact products with weights and v gathered matrix by matrix.
 
-    Each piece gathers both forward and again backward, and scatters its product. Primal pass and
-    tangent go side by side, so that twice the activations are at rest.
+    Each piece gathers both forward and again backward, and scatters its product; the embedding and
+    the head in parts no larger than a block's matrices. Primal pass and tangent go side by side, so
+    that twice the activations are at rest.
     """
     return _gathered(
         sizes,
         basis,
         shards=VECTORS_IN_WORK,
+        unit=sizes.model.width * sizes.model.hidden,
         buffers=2 * sizes.factor_bytes + 4,
         activations=2,
         gathers=4,
@@ -247,36 +267,43 @@ def _gathered(
     basis: int,
     *,
     shards: int,
+    unit: int,
     buffers: int,
     activations: int,
     gathers: int,
     sweeps: int,
     passes: int,
 ) -> Product:
-    """Products whose weights are whole one layer at a time, while the next one is gathered.
+    """Products whose weights are whole one unit at a time, while the next one is gathered.
 
     A piece is as many sequences as there is room for; activations are recomputed backward from the
     input of each block.
     """
-    model, R = sizes.model, sizes.ranks
+    model = sizes.model
     held = {
         "weights": sizes.shard,
         "vectors": shards * sizes.shard,
-        "layers": 2 * buffers * float(max(model.embedding, model.block)),
+        "layers": 2 * buffers * float(unit),
     }
     one = activations * sizes.factor_bytes * float(model.checkpointed(sizes.length))
     room = sizes.machine.memory - sum(held.values()) - basis * sizes.shard
     together = max(1, min(sizes.sequences_per_rank, math.floor(room / one)))
     pieces = sweeps * math.ceil(sizes.sequences_per_rank / together)
-    gathered = all_gather(sizes.factor_bytes * float(model.num_params), R)
-    once = gathers * gathered + reduce_scatter(sizes.vector, R)
-    traffic = pieces * once.in_messages(model.layers + 1)
+    traffic = gathered(
+        sizes.factor_bytes * float(model.num_params),
+        sizes.vector,
+        sizes.ranks,
+        layers=model.layers + 1,
+        gathers=gathers,
+        sweeps=pieces,
+    )
     return Product(
         memory=held | {"activations": one},
         basis_vector=sizes.shard,
         arithmetic=sizes.pass_seconds(passes),
         vectors=VECTORS_PER_PIECE * pieces * sizes.shard / sizes.machine.memory_rate,
-        collectives=traffic.seconds(sizes.machine, R),
+        collectives=traffic.seconds(sizes.machine, sizes.ranks),
         traffic=traffic,
+        agreements=traffic.calls + sweeps,
         overlaps=True,
     )
