@@ -26,6 +26,7 @@ from landscope.linalg import (
 )
 from landscope.operators import (
     EmpiricalFisher,
+    FiniteDifferenceHessian,
     GaussNewton,
     Hessian,
     LogitCurvature,
@@ -39,7 +40,7 @@ from landscope.operators import (
     gram_spectrum,
     low_rank_spectrum,
 )
-from landscope.problem import Problem
+from landscope.problem import Problem, ShardedProblem
 from landscope.random_model import RandomModel
 from landscope.training import AdamDescent, Recorder, goldilocks, intrinsic_dimension
 
@@ -51,6 +52,7 @@ __all__ = [
     "BasisKind",
     "EmpiricalFisher",
     "Estimate",
+    "FiniteDifferenceHessian",
     "GaussNewton",
     "Hessian",
     "LogitCurvature",
@@ -61,6 +63,7 @@ __all__ = [
     "RandomModel",
     "Recorder",
     "Sharded",
+    "ShardedProblem",
     "TangentKernel",
     "block_traces",
     "class_decomposition",

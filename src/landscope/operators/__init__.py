@@ -2,6 +2,7 @@
 
 from landscope.operators.block_traces import block_traces
 from landscope.operators.empirical_fisher import EmpiricalFisher
+from landscope.operators.finite_difference_hessian import FiniteDifferenceHessian
 from landscope.operators.gauss_newton import GaussNewton
 from landscope.operators.gram import GramEigenpairs, gram_eigenpairs, gram_spectrum
 from landscope.operators.hessian import Hessian
@@ -16,6 +17,7 @@ from landscope.operators.tangent_kernel import TangentKernel
 
 __all__ = [
     "EmpiricalFisher",
+    "FiniteDifferenceHessian",
     "GaussNewton",
     "GramEigenpairs",
     "Hessian",

@@ -33,6 +33,7 @@ from landscope.problem.network import (
 from landscope.problem.parameters import Layout, Selection, select_parameters
 from landscope.problem.precision import full_float32
 from landscope.problem.terms import flatten_logits
+from landscope.problem.unsharded import unsharded
 
 LOGIT_BYTES = 32 * 2**20
 """Logits that exist at a time, where one example has fewer."""
@@ -136,6 +137,7 @@ class Problem:
         group: dist.ProcessGroup | None = None,
         shard: bool = False,
     ) -> None:
+        model = unsharded(unwrapped(model))  # gathered by all processes, before anything may fail
         self.ranks = None if group is None else Ranks(group)
         if shard and self.ranks is None:
             raise ValueError("shard is True without a group; give group=dist.group.WORLD with it")
@@ -172,7 +174,6 @@ class Problem:
         self.forward = forward or default_forward
         checks.check_surroundings()
         if isinstance(model, nn.Module):
-            model = unwrapped(model)
             checks.check_modes(dict(model.named_modules()), batch_statistics)
             if isinstance(params, Mapping):
                 raise TypeError("params is a mapping; for an nn.Module give names or a predicate")
@@ -576,7 +577,7 @@ class Problem:
     def _named_state(self, where: nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
         """All parameters and buffers that a model or a mapping has, named as this model's."""
         if isinstance(where, nn.Module):
-            where = unwrapped(where)
+            where = unsharded(unwrapped(where))
             return fitted(
                 dict(where.named_parameters()) | dict(where.named_buffers()), self.state()
             )
