@@ -20,9 +20,6 @@ from benchmarks.scaling.products import (
 )
 from benchmarks.scaling.transformer import Transformer
 
-UNITS = {"decoder": 5, "wide": 4}
-"""Groups of parameters that ``fully_shard`` gathers together: blocks, and what is outside."""
-
 ON_GPU = Path(__file__).parent.parent / "results" / "gpu.json"
 GPT2 = Transformer("GPT-2 size", 12, 768, 3072, 12, 768, 50257, gated=False)
 GPT = Transformer("GPT", 5, 256, 1024, 4, 256, 256, gated=False)
@@ -36,7 +33,7 @@ def traffic(row: dict) -> Traffic:
         return summed(4 * D, R)
     if row["way"] == "sharded":
         return cut(4 * -(-D // R), R)
-    return gathered(4 * D, 4 * D, R, layers=UNITS[row["workload"]], gathers=2, sweeps=2)
+    return gathered(4 * D, 4 * D, R, layers=row["units"], gathers=2, sweeps=2)
 
 
 def of_step(row: dict) -> Traffic:
