@@ -99,6 +99,29 @@ class Ranks:
             self._end(failure)
         return buffer[:-1].view(like.shape)
 
+    def agree(self, failure: Exception | None, device: torch.device | str = "cpu") -> None:
+        """Hear whether a process has failed, by one all-reduce of a single number.
+
+        Raises
+        ------
+        RankError
+            On all processes, where one came with a failure or was lost.
+        """
+        failed = torch.tensor([float(failure is not None)], device=device)
+        self._run(lambda: dist.all_reduce(failed, group=self.group, async_op=True))
+        if bool(failed != 0):
+            self._end(failure)
+
+    def foreign(self, start: Callable[[], Any]) -> None:
+        """A collective of another library, which ``start`` gives unfinished.
+
+        Raises
+        ------
+        RankError
+            On all processes that are left, where one was lost.
+        """
+        self._run(start)
+
     def scattered_sum(
         self, part: Callable[[], Float[Tensor, "D *k"]], like: Float[Tensor, "D *k"]
     ) -> Float[Tensor, "d *k"]:

@@ -9,10 +9,10 @@ from torch import Tensor
 from landscope.linalg.sharded import ShardedSpace
 from landscope.operators.linear_operator import LinearOperator
 from landscope.problem import ShardedProblem
-from landscope.products.finite_difference import step_length
+from landscope.products.finite_difference import Balance, balance, step_length
 
 CAUTION = 2.0
-"""What the difference between two steps is multiplied by: alone it bounds the error in the mean."""
+"""What the estimates of an error are multiplied by to bound it."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class FiniteDifferenceHessian(LinearOperator):
     problem : ShardedProblem
         The model, loss and data at one point of weight space.
     step : float, optional
-        ε, a length in weight space; by default r^{1/3} (1 + ‖W‖) with r the relative rounding of
-        the coarsest dtype in which FSDP computes.
+        ε, a length in weight space. By default where rounding and truncation are in balance. Both
+        are measured along a sharp direction in any case, which takes some fifteen gradients.
 
     Attributes
     ----------
@@ -95,7 +95,8 @@ class FiniteDifferenceHessian(LinearOperator):
         super().__init__((problem.num_params,) * 2, problem.dtype, problem.device)
         self.problem, self.ranks = problem, problem.ranks
         self._W = problem.parameters_vector()
-        self.step = step or step_length(problem.rounding, self._norm(self._W))
+        self._balance = self._balanced()
+        self.step = step or self._balance.step
 
     @property
     def space(self) -> ShardedSpace:
@@ -103,7 +104,7 @@ class FiniteDifferenceHessian(LinearOperator):
         return self.problem.space
 
     @property
-    def domain(self) -> int:
+    def columns(self) -> int:
         """Entries of the vectors that are given and returned here."""
         return self.problem.local_params
 
@@ -112,10 +113,12 @@ class FiniteDifferenceHessian(LinearOperator):
         return self._differences(v, self.step) + self.problem.weight_decay * v
 
     def error_bound(self, v: Float[Tensor, " n"]) -> float:
-        """How far H v is off, relative to ‖H v‖; four gradients.
+        """How far H v is off at most, relative to ‖H v‖; four gradients.
 
-        Products with steps ε and 2ε differ by three times the truncation error of the first, or
-        by 1.1 times its rounding error, whichever is larger; twice their difference is given.
+        Products with steps ε and 2ε differ by three times the truncation error of the first, and
+        by 1.1 times its rounding error R ‖v‖ / ε, of which R is also known from the search for the
+        best step. Twice their sum is the bound: rounding errors that lie in few directions may
+        agree by chance.
 
         Parameters
         ----------
@@ -128,7 +131,8 @@ class FiniteDifferenceHessian(LinearOperator):
             The same on all processes; infinite where nothing of H v is certain.
         """
         near, far = self._differences(v, self.step), self._differences(v, 2 * self.step)
-        error = CAUTION * self._norm(far - near)
+        rounding = self._balance.rounding / self.step * self._norm(v)
+        error = CAUTION * (self._norm(far - near) + rounding)
         image = self._norm(near + self.problem.weight_decay * v)
         if error == 0:
             return 0.0
@@ -148,6 +152,15 @@ class FiniteDifferenceHessian(LinearOperator):
         ahead, behind = (self.problem.at(self._W + s * shift) for s in (1, -1))
         change = ahead.gradient_of_terms() - behind.gradient_of_terms()
         return change * (length / (2 * step))
+
+    def _balanced(self) -> Balance:
+        """Where rounding and truncation are in balance along a direction of high curvature."""
+        longest = step_length(self.problem.rounding, self._norm(self._W))
+        sharp = self.space.random(1, torch.Generator().manual_seed(0))[:, 0]
+        for _ in range(2):
+            image = self._differences(sharp, longest / 16)
+            sharp = image / (self._norm(image) or 1.0)
+        return balance(longest, lambda step: self._differences(sharp, step), self._norm)
 
     def _norm(self, v: Float[Tensor, " n"]) -> float:
         """Over all processes."""

@@ -105,7 +105,7 @@ def check_reduces(model: nn.Module) -> None:
 def divisors(model: nn.Module) -> dict[int, float]:
     """What FSDP divides the sum of each parameter's gradients by, by the parameter's id."""
     return {
-        id(parameter.sharded_param): (
+        id(parameter.sharded_param): float(
             group.gradient_divide_factor or parameter.sharded_param.device_mesh.size()
         )
         for group in parameter_groups(model)

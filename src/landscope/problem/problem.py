@@ -137,7 +137,7 @@ class Problem:
         group: dist.ProcessGroup | None = None,
         shard: bool = False,
     ) -> None:
-        model = unsharded(unwrapped(model))  # gathered by all processes, before anything may fail
+        model = unsharded(unwrapped(model))  # by all processes, before one of them may fail
         self.ranks = None if group is None else Ranks(group)
         if shard and self.ranks is None:
             raise ValueError("shard is True without a group; give group=dist.group.WORLD with it")

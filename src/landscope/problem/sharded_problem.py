@@ -123,7 +123,7 @@ class ShardedProblem:
                 data = as_batches(data, batch_size, self.ranks if shard else None)
         self._vector = self._model.vector()
         self._num_passes = int(self.ranks.largest(self._number(len(data))))
-        with self._measuring():
+        with self._measuring(), torch.no_grad():
             self.batches = tuple(self._read(data))
             own_terms = sum(len(batch.targets) for batch in self.batches)
             own_share = sum(normalizer(self.loss_terms, batch.targets) for batch in self.batches)
@@ -256,7 +256,6 @@ class ShardedProblem:
         z, targets = flatten_logits(*output)
         return z.to(self.dtype), targets
 
-    @torch.no_grad()
     def _read(self, data: list[Any]) -> Iterator[Batch]:
         """Run the model once over the data, refusing what cannot be measured."""
         for index in range(self._num_passes):
@@ -290,5 +289,5 @@ class ShardedProblem:
         """Leave torch's global generator as it was."""
         return torch.random.fork_rng([self.device] if self.device.type == "cuda" else [])
 
-    def _number(self, value: float) -> Float[Tensor, ""]:
+    def _number(self, value: int | float) -> Float[Tensor, ""]:
         return torch.tensor(value, dtype=torch.float64, device=self._model.mesh_device)
