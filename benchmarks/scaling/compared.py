@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.scaling.collectives import NOTHING, Traffic, broadcast
-from benchmarks.scaling.lanczos import SMALL_SUMS
-from benchmarks.scaling.measured import BASIS_SIZE, RANKS, K
+from benchmarks.scaling.lanczos import SMALL_SUMS, eigsh
+from benchmarks.scaling.measured import BASIS_SIZE, PRODUCTS, RANKS, K
 from benchmarks.scaling.products import (
     EXACT,
     FORWARD,
@@ -49,12 +49,15 @@ def entries(row: dict) -> int:
     return row["parameters"] if whole else -(-row["parameters"] // row["ranks"])
 
 
-def vectors_in_work(row: dict) -> float:
-    """Bytes in a product beside v."""
+def in_work(row: dict) -> float:
+    """Bytes in a product beside v; on a CPU sums of gradients are in float64, twice the size."""
+    whole, here = 4.0 * row["parameters"], 4.0 * entries(row)
     if row["way"] == "differences":
-        return 4.0 * SHARDED_VECTORS * entries(row)
-    joined = row["parameters"] if row["way"] == "sharded" else 0
-    return 4.0 * (joined + VECTORS_IN_WORK * row["parameters"])
+        layers = 2 * 2 * whole / row["units"]
+        return (SHARDED_VECTORS + 1) * here + layers
+    if row["way"] == "sharded":
+        return (1 + VECTORS_IN_WORK) * whole + VECTORS_IN_WORK * here
+    return VECTORS_IN_WORK * whole
 
 
 def compared(rows: list[dict]) -> Iterator[str]:
@@ -91,9 +94,10 @@ def _memory(rows: list[dict]) -> Iterator[str]:
     )
     yield "|---|---|---|---|---|---|---|---|---|---|---|"
     for row in rows:
-        basis = 4.0 * entries(row) * (BASIS_SIZE + K + 2)
-        work = vectors_in_work(row)
-        run = basis + max(work, 4.0 * VECTORS_IN_WORK * entries(row)) + 4.0 * K * entries(row)
+        run_of = eigsh(K, PRODUCTS, BASIS_SIZE)
+        basis = 4.0 * entries(row) * run_of.capacity
+        work = in_work(row)
+        run = basis + 4.0 * entries(row) * run_of.results + work
         pairs = (row["basis_bytes"], basis), (row["product_rise"], work), (row["run_rise"], run)
         cells = " | ".join(
             f"{found / 1e6:.1f} | {said / 1e6:.1f} | {found / said:.2f}" for found, said in pairs

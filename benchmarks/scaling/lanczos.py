@@ -25,7 +25,7 @@ class Run:
     starts : int
         Runs one after the other, each from its own vector.
     results : int
-        Vectors that are given back, beside those in store.
+        Vectors at the end beside those in store: what is given back, and what it is checked by.
     """
 
     name: str
@@ -66,9 +66,12 @@ class Run:
 
 
 def eigsh(k: int = 10, products: int = 60, basis_size: int = 40) -> Run:
-    """The k largest eigenvalues: up to ``basis_size`` + k vectors and two in work, half kept."""
+    """The k largest eigenvalues: up to ``basis_size`` + k vectors and two in work, half kept.
+
+    At the end there are eigenvectors, their images, and both in another basis.
+    """
     most = basis_size + k
-    return Run(f"eigsh of {k}", products, most + 2, kept=most // 2, results=k)
+    return Run(f"eigsh of {k}", products, most + 2, kept=most // 2, results=3 * k)
 
 
 def density(probes: int = 10, steps: int = 80) -> Run:

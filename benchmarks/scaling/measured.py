@@ -15,12 +15,13 @@ import torch.distributed as dist
 
 import landscope as ls
 from benchmarks.scaling.counted import Counted, counted
-from benchmarks.scaling.resident import rise
+from benchmarks.scaling.resident import give_back_at_once, rise
 from benchmarks.scaling.workloads import OPERATORS, WORKLOADS
+from landscope.linalg.eigenpairs import Eigenpairs
 
 RANKS = (1, 2, 4)
-K, BASIS_SIZE = 3, 12
-REPEATS = 7
+K, BASIS_SIZE, PRODUCTS = 3, 12, 16
+REPEATS = 3
 
 
 def measure() -> list[dict]:
@@ -40,6 +41,7 @@ def _in_group(
     ranks: int, store: str, function: Callable[..., Any], arguments: tuple, rank: int
 ) -> Any:
     torch.set_num_threads(1)
+    give_back_at_once()
     dist.init_process_group("gloo", init_method=store, rank=rank, world_size=ranks)
     try:
         with warnings.catch_warnings():
@@ -59,25 +61,31 @@ def _largest(found: list[list[dict]]) -> list[dict]:
 
 def _all_ways() -> list[dict]:
     group = dist.group.WORLD
-    return [
-        {"way": way, "workload": name, "ranks": group.size(), **measured(make(workload, group))}
-        for name, workload in WORKLOADS.items()
-        for way, make in OPERATORS.items()
-    ]
+    rows = []
+    for name, workload in WORKLOADS.items():
+        units = len(workload()[1]) + (name == "decoder")
+        for way, make in OPERATORS.items():
+            started = time.perf_counter()
+            row = {"way": way, "workload": name, "units": units, "ranks": group.size()}
+            rows.append(row | measured(make(workload, group)))
+            if group.rank() == 0:
+                taken = time.perf_counter() - started
+                print(f"{way}, {name}, {group.size()} ranks: {taken:.0f} s", flush=True)
+    return rows
 
 
 def measured(H: Any) -> dict:
     """Of products with an operator, and of a Lanczos run."""
     space = H.space
     v = space.random(1, torch.Generator().manual_seed(0))[:, 0]
-    for _ in range(3):
+    for _ in range(2):
         H @ v
     with counted() as product:
         H @ v
     product_rise = rise(lambda: H @ v)
     with counted() as run:
-        pairs: list[ls.Eigenpairs] = []
-        run_rise = rise(lambda: pairs.append(ls.eigsh(H, k=K, basis_size=BASIS_SIZE, tol=1e-2)))
+        pairs: list[Eigenpairs] = []
+        run_rise = rise(lambda: pairs.append(_run(H)))
     count = pairs[0].num_products
     return {
         "parameters": space.dim,
@@ -92,6 +100,11 @@ def measured(H: Any) -> dict:
         "seconds": _median_seconds(lambda: H @ v),
         "collectives_seconds": _median_seconds(lambda: _again(product)),
     }
+
+
+def _run(H: Any) -> Eigenpairs:
+    """Of so many products, converged or not."""
+    return ls.eigsh(H, k=K, basis_size=BASIS_SIZE, max_products=PRODUCTS)
 
 
 def _bytes_of_basis(space: Any) -> int:

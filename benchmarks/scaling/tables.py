@@ -1,6 +1,7 @@
 """The tables of docs/scaling.md, so that no figure in them is written by hand."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import groupby
 
 from benchmarks.scaling.lanczos import Run, density, eigsh, selective_density
@@ -68,7 +69,7 @@ def _built() -> Iterator[str]:
 
 
 def _planned() -> Iterator[str]:
-    runs = (eigsh(), density(1), selective_density())
+    runs = (replace(eigsh(), results=0), density(1), selective_density())
     for model in PUBLISHED:
         yield f"**{model.name}**, factors in bfloat16, sums and vectors in float32\n"
         yield from _head(runs)

@@ -11,23 +11,23 @@ from torch.distributed.fsdp import fully_shard
 import landscope as ls
 from benchmarks.networks import GPT
 
-VOCABULARY, CONTEXT, SEQUENCES = 256, 64, 16
+VOCABULARY, CONTEXT, SEQUENCES = 256, 64, 8
 
 
 def decoder() -> tuple[nn.Module, list[nn.Module], tuple[Tensor, Tensor]]:
-    """Arithmetic counts: 0.9 million parameters, 1,024 tokens. Model, its blocks, data."""
+    """Arithmetic counts: 0.5 million parameters, 512 tokens. Model, its blocks, data."""
     torch.manual_seed(0)
-    model = GPT(blocks=4, width=128, heads=4, vocabulary=VOCABULARY, context=CONTEXT)
+    model = GPT(blocks=2, width=128, heads=4, vocabulary=VOCABULARY, context=CONTEXT)
     tokens = torch.randint(VOCABULARY, (SEQUENCES, CONTEXT + 1))
     return model, list(model.blocks), (tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous())
 
 
 def wide() -> tuple[nn.Module, list[nn.Module], tuple[Tensor, Tensor]]:
-    """Vectors count: 4.2 million parameters, 16 examples."""
+    """Vectors count: 2.4 million parameters, 16 examples."""
     torch.manual_seed(0)
-    layers = [nn.Linear(1024, 1024, bias=False) for _ in range(4)]
+    layers = [nn.Linear(768, 768, bias=False) for _ in range(4)]
     model = nn.Sequential(*(nn.Sequential(layer, nn.Tanh()) for layer in layers))
-    return model, list(model), (torch.randn(16, 1024), torch.randint(1024, (16,)))
+    return model, list(model), (torch.randn(16, 768), torch.randint(768, (16,)))
 
 
 Workload = Callable[[], tuple[nn.Module, list[nn.Module], tuple[Tensor, Tensor]]]

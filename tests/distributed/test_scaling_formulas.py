@@ -1,22 +1,22 @@
-"""The formulas of docs/scaling.md: cases worked out by hand, limits, and the collectives counted."""
+"""The formulas of docs/scaling.md: cases by hand, limits, and the collectives of real products."""
 
 from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from torch import nn
-
 from benchmarks.scaling.collectives import Traffic, all_gather, all_reduce, reduce_scatter
 from benchmarks.scaling.compared import of_step, traffic
 from benchmarks.scaling.counted import counted
 from benchmarks.scaling.lanczos import LOCAL_PASSES, Run, density, eigsh
 from benchmarks.scaling.machine import H100_NODES
-from benchmarks.scaling.plan import plan
+from benchmarks.scaling.plan import STORAGE, plan
 from benchmarks.scaling.products import WAYS, Sizes, differences, replicated, sharded
 from benchmarks.scaling.transformer import PUBLISHED, Transformer
 from benchmarks.scaling.workloads import OPERATORS
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
 from tests.distributed.processes import on_ranks
 
 TINY = Transformer("tiny", 2, 4, 8, 2, 4, 10, tied=True, gated=False)
@@ -46,7 +46,8 @@ def test_collectives_by_hand():
 
 def test_links_and_hops_by_hand():
     machine = replace(H100_NODES, inside=450.0, across=400.0, hop_inside=1.0, hop_across=10.0)
-    assert machine.link(8) == 450 and machine.link(16) == 400
+    assert machine.link(8) == 450
+    assert machine.link(16) == 400
     assert machine.ring_latency(1) == 0
     assert machine.ring_latency(8) == 7
     assert machine.ring_latency(16) == 14 + 10
@@ -97,7 +98,9 @@ def test_a_basis_in_shards_falls_as_the_number_of_ranks(model, ranks):
 
 @given(model=MODELS, ranks=RANKS)
 def test_a_whole_basis_does_not(model, ranks):
-    assert plan(replicated, Sizes(model, H100_NODES, ranks), eigsh()).basis == 208 * model.num_params
+    assert (
+        plan(replicated, Sizes(model, H100_NODES, ranks), eigsh()).basis == 208 * model.num_params
+    )
 
 
 @EVERY_WAY
@@ -119,7 +122,7 @@ def test_more_data_take_longer(way, model, ranks, factor):
 @given(model=MODELS, ranks=RANKS)
 def test_a_basis_elsewhere_spares_the_gpu_and_takes_longer(model, ranks):
     sizes = Sizes(model, H100_NODES, ranks)
-    near, host, disk = (plan(sharded, sizes, eigsh(), where) for where in ("device", "host", "disk"))
+    near, host, disk = (plan(sharded, sizes, eigsh(), storage) for storage in STORAGE)
     assert host.on_gpu == disk.on_gpu < near.on_gpu
     assert near.orthogonalisation < host.orthogonalisation < disk.orthogonalisation
 
