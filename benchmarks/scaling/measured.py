@@ -15,7 +15,7 @@ import torch.distributed as dist
 
 import landscope as ls
 from benchmarks.scaling.counted import Counted, counted
-from benchmarks.scaling.resident import give_back_at_once, rise
+from benchmarks.scaling.resident import rise
 from benchmarks.scaling.workloads import OPERATORS, WORKLOADS
 from landscope.linalg.eigenpairs import Eigenpairs
 
@@ -41,7 +41,6 @@ def _in_group(
     ranks: int, store: str, function: Callable[..., Any], arguments: tuple, rank: int
 ) -> Any:
     torch.set_num_threads(1)
-    give_back_at_once()
     dist.init_process_group("gloo", init_method=store, rank=rank, world_size=ranks)
     try:
         with warnings.catch_warnings():

@@ -9,18 +9,19 @@ LIBC = ctypes.CDLL(None)
 MMAP_THRESHOLD = -3
 
 
-def give_back_at_once() -> None:
-    """Let what is freed of 64 kB and more go back to the system, not to this process's heap."""
-    LIBC.mallopt(MMAP_THRESHOLD, 2**16)
-
-
 def rise(act: Callable[[], object]) -> int:
-    """Bytes that the resident size rises above what it is before, at most."""
+    """Bytes that the resident size rises above what it is before, at most.
+
+    What is freed goes back to the system at once meanwhile, not to this process's heap.
+    """
+    LIBC.mallopt(MMAP_THRESHOLD, 2**16)
     LIBC.malloc_trim(0)
     CLEAR.write_text("5")  # the peak starts anew
     before = _kilobytes("VmRSS")
     act()
-    return 1024 * (_kilobytes("VmHWM") - before)
+    peak = _kilobytes("VmHWM")
+    LIBC.mallopt(MMAP_THRESHOLD, 2**25)
+    return 1024 * (peak - before)
 
 
 def _kilobytes(name: str) -> int:
