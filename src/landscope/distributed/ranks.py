@@ -235,6 +235,20 @@ class Ranks:
         self._end_if_any([said for said, _ in found], failure)
         return [result for _, result in found]
 
+    def collectively(self, act: Callable[[], Any]) -> None:
+        """Run what communicates on its own, such as a checkpoint by torch.
+
+        Raises
+        ------
+        RankError
+            On the processes that are left, where one was lost.
+        """
+
+        def run() -> None:
+            act()
+
+        self._run(run)
+
     # --- how all end together ---------------------------------------------------------------------
 
     def _reduced(self, small: Tensor, operation: Any) -> Tensor:
