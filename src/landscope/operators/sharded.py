@@ -56,21 +56,23 @@ class Sharded(LinearOperator):
                 f"operator is a {type(operator).__name__}; it must be the Hessian, GaussNewton, "
                 "LogitCurvature or EmpiricalFisher of a problem"
             )
-        if operator.ranks is None:
+        ranks = operator.ranks
+        if ranks is None:
             raise ValueError(
                 f"operator is a {type(operator).__name__} of a problem without a group; give "
                 "Problem(..., group=dist.group.WORLD)"
             )
         super().__init__(operator.shape, operator.dtype, operator.device)
-        self.operator, self.ranks = operator, operator.ranks
+        self.operator, self.ranks = operator, ranks
         self.symmetric, self.psd = operator.symmetric, operator.psd
-        self.held = self.ranks.chunk(operator.shape[0])
+        self.held = ranks.chunk(operator.shape[0])
+        shards = Shards.of_vector(operator.shape[0], ranks)
+        self._space = ShardedSpace(shards, self.dtype, self.device, ranks)
 
     @property
     def space(self) -> ShardedSpace:
         """Where its vectors lie."""
-        shards = Shards.of_vector(self.shape[0], self.operator.ranks)
-        return ShardedSpace(shards, self.dtype, self.device, self.operator.ranks)
+        return self._space
 
     @property
     def columns(self) -> int:
@@ -86,7 +88,7 @@ class Sharded(LinearOperator):
         return self._product(V)
 
     def _product(self, chunk: Float[Tensor, "n *k"]) -> Float[Tensor, "n *k"]:
-        A, ranks = self.operator, self.operator.ranks
+        A, ranks = self.operator, self._space.ranks
         whole = ranks.joined(chunk, dim=self.shape[0])
         share = ranks.scattered_sum(lambda: A.share(whole), like=whole)
         return share.add_(chunk, alpha=A.ridge) if A.ridge else share

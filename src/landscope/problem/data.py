@@ -70,8 +70,8 @@ def as_batches(data: Any, batch_size: int | None = None, ranks: Ranks | None = N
     batches = [_plain(batch) for batch in batches]
     if ranks:
         lengths = [num_rows(batch) for batch in batches]
-        mine = rows_in_batches(lengths, ranks.share(sum(lengths)))
-        batches = [rows(batches[i], start, stop) for i, start, stop in mine]
+        own = rows_in_batches(lengths, ranks.share(sum(lengths)))
+        batches = [rows(batches[i], start, stop) for i, start, stop in own]
     batches = [piece for batch in batches for piece in split(batch, batch_size)]
     if not batches:
         raise ValueError("data is empty; at least one example is needed")

@@ -118,6 +118,7 @@ class Problem:
     """C, the number of logits."""
     normalizer: float
     """What sums over loss terms are divided by: N, or the sum of the terms' class weights."""
+    _all_batches: tuple[Batch, ...] | None
     own_terms: slice
     """Which of the N loss terms are those of this process's data."""
 

@@ -141,18 +141,16 @@ class Recorder:
         about = identity(problem)
         with problem.together():
             self.run = _opened(run, about) if problem.leads else None
-        self.skipped: list[int] = problem.agreed(lambda: _skipped(self.run))
+        self.skipped: list[int] = self._of_run(_skipped)
         self._optimizer = optimizer
         self._steepest: Tensor | None = None
         self._trackers = trackers if problem.leads else ()
-        self._measured: set[int] = problem.agreed(lambda: set(self.run.steps()))
+        self._measured: set[int] = set(self._of_run(Run.steps))
         self._measure = measure or geometry.measure
         self._takes = _free_keywords(self._measure)
         self._warm_start = warm_start and "eigenvectors" in self._takes
         self._reference: Problem | None = None
-        self._eigenvectors = (
-            problem.agreed(lambda: self.run.eigenvectors()) if self._warm_start else {}
-        )
+        self._eigenvectors = self._of_run(Run.eigenvectors) if self._warm_start else {}
 
     def __enter__(self) -> Self:
         return self
@@ -235,6 +233,10 @@ class Recorder:
             run.write_eigenvectors(step, self._eigenvectors)
         run.write_snapshot(step, snapshot)
 
+    def _of_run(self, read: Callable[[Run], Any]) -> Any:
+        """What the run holds, as rank 0 reads it for all."""
+        return self.problem.agreed(lambda: read(self.run))  # type: ignore[arg-type]
+
     def _affordable(self) -> bool:
         return self._overhead.most is None or self.problem.agreed(self._overhead.affordable)
 
@@ -276,12 +278,12 @@ class Recorder:
         if not (open_to_it and self._measured):
             return {}
         first = min(self._measured)
-        known = self.problem.agreed(lambda: geometry.settings(self.run.snapshot(first)))
+        known = self._of_run(lambda run: geometry.settings(run.snapshot(first)))
         return {name: value for name, value in known.items() if name in open_to_it}
 
     def _first_recorded(self, here: Problem) -> Problem:
         """Rebuild the problem that was recorded first, or let it be this one."""
-        stored = self.problem.agreed(lambda: self.run.reference())
+        stored = self._of_run(Run.reference)
         if stored is None:
             if self.run:
                 self.run.write_reference(here.state())
