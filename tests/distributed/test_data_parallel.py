@@ -29,7 +29,7 @@ def setting(dtype=torch.float64):
 def problem_of(group, split, dtype=torch.float64, **options):
     """The same problem in one process (group None), or its data cut evenly or unevenly."""
     model, inputs, targets = setting(dtype)
-    options = {"weight_decay": 0.01, "batch_size": 7} | options
+    options = {"weight_decay": 0.01, "batch_size": 16} | options
     if group is None:
         return ls.Problem(model, (inputs, targets), **options)
     if split == "equal":
@@ -109,9 +109,9 @@ def geometry(group, split):
     found |= {f"by layers: {name}": value for name, value in as_numbers(one_layer).items()}
     found |= as_numbers(ls.class_probabilities(p))
     for measured in (
-        ls.curvature(p, tol=1e-10),
-        ls.gradient_overlap(p, k=3, tol=1e-10),
-        ls.hessian_split(p, tol=1e-10),
+        ls.curvature(p, k=3, tol=1e-7),
+        ls.gradient_overlap(p, k=2, tol=1e-10),
+        ls.hessian_split(p, k=2, tol=1e-7),
         ls.tangent_kernel(p),
         ls.class_decomposition(p),
     ):
@@ -122,8 +122,9 @@ def geometry(group, split):
     return {name: np.abs(x) for name, x in found.items() if "vectors" not in name}
 
 
-@pytest.mark.parametrize("split", ["equal", "unequal"])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("size", "split"), [(1, "equal"), (2, "unequal"), (4, "equal"), (4, "unequal")]
+)
 @pytest.mark.parametrize("measure", [products, spectra, geometry])
 def test_every_number_is_that_of_one_process(measure, size, split):
     expected = measure(None, split)
@@ -167,8 +168,7 @@ def _sharded(group, split):
     }
 
 
-@pytest.mark.parametrize("split", ["equal", "unequal"])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("size", "split"), [(1, "equal"), (2, "equal"), (4, "unequal")])
 def test_vectors_in_chunks(size, split):
     expected = _sharded(None, split)
     for found in on_ranks(size, _sharded, split):
@@ -356,7 +356,5 @@ def test_sharded_needs_an_operator_of_a_group():
     problem = problem_of(None, "")
     with pytest.raises(ValueError, match=r"without a group; give Problem\(\.\.\., group="):
         ls.Sharded(ls.Hessian(problem))
-    with pytest.raises(TypeError, match="operator is a Tensor; it must be the Hessian"):
-        ls.Sharded(torch.eye(3))
     with pytest.raises(ValueError, match="shard is True without a group"):
         ls.Problem(*setting()[:1], setting()[1:], shard=True)

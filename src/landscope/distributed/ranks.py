@@ -30,8 +30,13 @@ class RankError(RuntimeError):
 
     def __init__(self, ranks: list[int], size: int, what: str) -> None:
         self.ranks = ranks
+        self._arguments = ranks, size, what
         which = ", ".join(map(str, ranks)) or "unknown"
         super().__init__(f"rank{'s' * (len(ranks) > 1)} {which} of {size} {what}")
+
+    def __reduce__(self) -> tuple[type["RankError"], tuple[list[int], int, str]]:
+        """As pickle takes it: with its own arguments, not those of its base."""
+        return type(self), self._arguments
 
 
 class LostRankError(RankError):
@@ -229,6 +234,20 @@ class Ranks:
         found = self._gathered((None if failure is None else _sentence(failure), mine))
         self._end_if_any([said for said, _ in found], failure)
         return [result for _, result in found]
+
+    def collectively(self, act: Callable[[], Any]) -> None:
+        """Run what communicates on its own, such as a checkpoint by torch.
+
+        Raises
+        ------
+        RankError
+            On the processes that are left, where one was lost.
+        """
+
+        def run() -> None:
+            act()
+
+        self._run(run)
 
     # --- how all end together ---------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 
-def digest(tensor: Shaped[Tensor, "..."]) -> str:
-    """Sixteen digits of SHA-256 of a tensor's bytes."""
+def digest(tensor: Shaped[Tensor, "..."] | None) -> str | None:
+    """Sixteen digits of SHA-256 of a tensor's bytes; None for none."""
+    if tensor is None:
+        return None
     return hashlib.sha256(tensor.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]

@@ -68,7 +68,9 @@ def eigsh(
     checkpoint : str, Path or Checkpoint, optional
         A file that keeps the state of the iteration, for at most a twentieth of the time. If it
         exists, the iteration goes on from there, after one product that compares A; at the end it
-        is removed. As a `Checkpoint` it is the caller's, who compared the arguments and removes it.
+        is removed. Where vectors are spread over processes it is a folder, from which another
+        number of them can go on. As a `Checkpoint` it is the caller's, who compared the arguments
+        and removes it.
 
     Returns
     -------
@@ -141,7 +143,9 @@ def eigsh(
         arguments |= {"v0": None if v0 is None else space.digest(v0)}
         arguments |= {"basis_size": basis_size, "max_products": max_products}
         file = (
-            Checkpoint(checkpoint, arguments) if isinstance(checkpoint, str | Path) else checkpoint
+            Checkpoint(checkpoint, arguments, space)
+            if isinstance(checkpoint, str | Path)
+            else checkpoint
         )
         if coarse is not None and not (file and file.unrestored):
             start = _coarse_vectors(coarse, A, k, which, tol, seed)

@@ -174,7 +174,7 @@ class DenseSpace:
 
     def digest(self, block: Shaped[Tensor, "D *b"]) -> str:
         """A short fingerprint of some vectors, to compare arguments by."""
-        return digest(block)
+        return str(digest(block))
 
 
 def inner_products(

@@ -1,6 +1,7 @@
 """The Hessian of a sharded model, by central differences of its gradient."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -53,8 +54,8 @@ class FiniteDifferenceHessian(LinearOperator):
     problem : ShardedProblem
         The model, loss and data at one point of weight space.
     step : float, optional
-        ε, a length in weight space. By default where rounding and truncation are in balance. Both
-        are measured along a sharp direction in any case, which takes some fifteen gradients.
+        ε, a length in weight space. By default where rounding and truncation are in balance, both
+        measured along a sharp direction, which takes some fifteen gradients.
 
     Attributes
     ----------
@@ -95,7 +96,6 @@ class FiniteDifferenceHessian(LinearOperator):
         super().__init__((problem.num_params,) * 2, problem.dtype, problem.device)
         self.problem, self.ranks = problem, problem.ranks
         self._W = problem.parameters_vector()
-        self._balance = self._balanced()
         self.step = step or self._balance.step
 
     @property
@@ -109,7 +109,7 @@ class FiniteDifferenceHessian(LinearOperator):
         return self.problem.local_params
 
     def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """This process's part of H v, the ridge of the weight decay included, from that of v."""
+        """The part held here of H v, the ridge of the weight decay included, from that of v."""
         return self._differences(v, self.step) + self.problem.weight_decay * v
 
     def error_bound(self, v: Float[Tensor, " n"]) -> float:
@@ -153,7 +153,8 @@ class FiniteDifferenceHessian(LinearOperator):
         change = ahead.gradient_of_terms() - behind.gradient_of_terms()
         return change * (length / (2 * step))
 
-    def _balanced(self) -> Balance:
+    @cached_property
+    def _balance(self) -> Balance:
         """Where rounding and truncation are in balance along a direction of high curvature."""
         longest = step_length(self.problem.rounding, self._norm(self._W))
         sharp = self.space.random(1, torch.Generator().manual_seed(0))[:, 0]

@@ -160,7 +160,9 @@ class WatchedCollective:
 def watched(model: nn.Module, ranks: Ranks, device: torch.device) -> Iterator[None]:
     """All exchanges of a model's passes watched, so that no process waits for one that failed."""
     kinds = ("_all_gather_comm", "_reduce_scatter_comm")
-    before = [(group, kind, getattr(group, kind)) for group in parameter_groups(model) for kind in kinds]
+    before = [
+        (group, kind, getattr(group, kind)) for group in parameter_groups(model) for kind in kinds
+    ]
     for group, kind, collective in before:
         setattr(group, kind, WatchedCollective(collective, ranks, device))
     try:

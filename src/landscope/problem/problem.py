@@ -220,7 +220,9 @@ class Problem:
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             if batch_statistics and batch_size is None:
                 batch_size = sys.maxsize  # not cut
-            self.batches = tuple(self._read(as_batches(data, batch_size, shard and self.ranks)))
+            self.batches = tuple(
+                self._read(as_batches(data, batch_size, self.ranks if shard else None))
+            )
         self._count()
 
     def __repr__(self) -> str:
@@ -265,6 +267,11 @@ class Problem:
         some.graphs = {}
         some.num_classes = len(logits)
         return some
+
+    @property
+    def weights(self) -> Float[Tensor, " D"]:
+        """The point of weight space itself: not a copy, and not to be changed."""
+        return self._vector
 
     def parameters_vector(self) -> Float[Tensor, " D"]:
         """The point of weight space, as one flat vector (a copy)."""
@@ -577,9 +584,9 @@ class Problem:
     def _named_state(self, where: nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
         """All parameters and buffers that a model or a mapping has, named as this model's."""
         if isinstance(where, nn.Module):
-            where = unsharded(unwrapped(where))
+            plain = unsharded(unwrapped(where))
             return fitted(
-                dict(where.named_parameters()) | dict(where.named_buffers()), self.state()
+                dict(plain.named_parameters()) | dict(plain.named_buffers()), self.state()
             )
         module = self.module
         buffers = {} if module is None else dict(module.named_buffers())

@@ -1,7 +1,7 @@
 """A sharded model, a loss and data at one point of weight space, where no process holds it all."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from landscope.distributed import RankError, Ranks, Shards
+from landscope.distributed import RankError, Ranks
 from landscope.linalg.sharded import ShardedSpace
 from landscope.problem import checks
 from landscope.problem.batch import Batch
@@ -161,7 +161,7 @@ class ShardedProblem:
         return max(torch.finfo(dtype).eps for dtype in self._model.compute_dtypes)
 
     def parameters_vector(self) -> Float[Tensor, " d"]:
-        """This process's part of the point of weight space (a copy)."""
+        """The part held here of the point of weight space (a copy)."""
         return self._vector.clone()
 
     def at(self, where: Float[Tensor, " d"] | nn.Module) -> "ShardedProblem":
@@ -207,7 +207,7 @@ class ShardedProblem:
         return (total / self.normalizer + ridge.to(self.device)).to(self.dtype)
 
     def gradient(self) -> Float[Tensor, " d"]:
-        """This process's part of g = (1/N) Σ_μ ∂L^μ/∂W + λ W, over the terms of all processes."""
+        """The part held here of g = (1/N) Σ_μ ∂L^μ/∂W + λ W, over the terms of all processes."""
         return self.gradient_of_terms() + self.weight_decay * self._vector
 
     def gradient_of_terms(self) -> Float[Tensor, " d"]:

@@ -1,7 +1,7 @@
 """A plain copy of a model that ``fully_shard`` (FSDP2) has cut up."""
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -44,7 +44,7 @@ def unsharded(model: Any) -> Any:
     memo: dict[int, Any] = {}
     for name, parameter in model.named_parameters():
         if name in sharded:
-            whole = parameter.detach().full_tensor().clone()  # type: ignore[operator]
+            whole = cast(Any, parameter.detach()).full_tensor().clone()
             memo[id(parameter)] = nn.Parameter(whole, parameter.requires_grad)
     shells = {module: _shell(module) for module in fsdp_modules(model)}
     memo |= {id(module): shell for module, shell in shells.items()}
@@ -66,8 +66,8 @@ def _shell(module: nn.Module) -> nn.Module:
     from torch.distributed.fsdp import FSDPModule
 
     classes = type(module).__mro__
-    original = classes[classes.index(FSDPModule) + 1]
-    return original.__new__(original)
+    original: Any = classes[classes.index(FSDPModule) + 1]
+    return cast(nn.Module, original.__new__(original))
 
 
 def _composable_states(module: nn.Module) -> list[Any]:

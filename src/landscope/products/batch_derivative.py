@@ -31,7 +31,7 @@ class BatchDerivative(ABC):
 
     def __init__(self, problem: Problem, batch: Batch) -> None:
         self.problem, self.batch = problem, batch
-        self.w = problem.parameters_vector()
+        self.w = problem.weights  # the same for all pieces of the data
 
     @abstractmethod
     def forward_mode(self) -> Product:

@@ -171,7 +171,7 @@ class Recorder:
             self.run.write_summary(summarize(self.run) | {"skipped": self.skipped})
         for tracker in self._trackers:
             _unless_it_fails(tracker.close)
-        if self.skipped and self._overhead.most is not None:
+        if self.run and self.skipped and self._overhead.most is not None:
             shown = ", ".join(map(str, self.skipped[:5])) + ", …" * (len(self.skipped) > 5)
             warnings.warn(
                 f"{len(self.skipped)} scheduled steps were not measured, to keep measuring at "
