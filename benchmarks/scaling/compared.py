@@ -8,10 +8,12 @@ from benchmarks.scaling.collectives import NOTHING, Traffic, broadcast
 from benchmarks.scaling.lanczos import SMALL_SUMS, eigsh
 from benchmarks.scaling.measured import BASIS_SIZE, PRODUCTS, RANKS, K
 from benchmarks.scaling.products import (
+    BLOCKS_GATHERED,
     EXACT,
     FORWARD,
     GRADIENT,
     KEPT,
+    PARTS_IN_WORK,
     SHARDED_VECTORS,
     VECTORS_IN_WORK,
     cut,
@@ -53,10 +55,10 @@ def in_work(row: dict) -> float:
     """Bytes in a product beside v; on a CPU sums of gradients are in float64, twice the size."""
     whole, here = 4.0 * row["parameters"], 4.0 * entries(row)
     if row["way"] == "differences":
-        layers = 2 * 2 * whole / row["units"]
+        layers = BLOCKS_GATHERED * 2 * whole / row["units"]
         return (SHARDED_VECTORS + 1) * here + layers
     if row["way"] == "sharded":
-        return (1 + VECTORS_IN_WORK) * whole + VECTORS_IN_WORK * here
+        return (1 + VECTORS_IN_WORK) * whole + PARTS_IN_WORK * here
     return VECTORS_IN_WORK * whole
 
 

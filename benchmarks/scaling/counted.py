@@ -8,13 +8,10 @@ from unittest.mock import patch
 import torch.distributed as dist
 from torch import Tensor
 
-WHOLE: dict[str, Callable[..., Tensor]] = {
-    "all_reduce": lambda tensor, *_, **__: tensor,
-    "broadcast": lambda tensor, *_, **__: tensor,
-    "all_gather_into_tensor": lambda output_tensor, *_, **__: output_tensor,
-    "reduce_scatter_tensor": lambda output, input, *_, **__: input,
-}
-"""Of each collective the tensor that holds whole vectors."""
+LARGER = ("all_gather_into_tensor", "reduce_scatter_tensor")
+LARGER += ("all_gather_single", "reduce_scatter_single")  # as later releases call the same
+NAMES = tuple(name for name in ("all_reduce", "broadcast", *LARGER) if hasattr(dist, name))
+"""Collectives on one tensor, or on a part and a whole."""
 
 
 SMALL = 1024
@@ -55,16 +52,16 @@ def counted() -> Iterator[Counted]:
     found = Counted()
 
     def noting(name: str) -> Callable[..., object]:
-        original, whole = getattr(dist, name), WHOLE[name]
+        original = getattr(dist, name)
 
         def call(*arguments: object, **named: object) -> object:
-            tensor = whole(*arguments, **named)
-            found.calls.append((name, tensor.numel() * tensor.element_size()))
+            tensors = [x for x in (*arguments, *named.values()) if isinstance(x, Tensor)]
+            found.calls.append((name, max(x.nbytes for x in tensors)))
             return original(*arguments, **named)
 
         return call
 
     with ExitStack() as patches:
-        for name in WHOLE:
+        for name in NAMES:
             patches.enter_context(patch.object(dist, name, noting(name)))
         yield found

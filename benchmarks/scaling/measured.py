@@ -124,9 +124,9 @@ def _again(product: Counted) -> None:
     ranks = dist.get_world_size()
     for name, size in product.calls:
         whole = torch.zeros(size // 4)
-        if name == "all_gather_into_tensor":
+        if name.startswith("all_gather"):
             dist.all_gather_into_tensor(whole, torch.zeros(len(whole) // ranks))
-        elif name == "reduce_scatter_tensor":
+        elif name.startswith("reduce_scatter"):
             dist.reduce_scatter_tensor(torch.zeros(len(whole) // ranks), whole)
         elif name == "broadcast":
             dist.broadcast(whole, 0)

@@ -36,9 +36,15 @@ KEPT = 2
 WEIGHTS = 2
 """Copies of the weights: in the module, and as the flat vector that is differentiated."""
 
-VECTORS_IN_WORK = 3
-"""Vectors at a time beside v: a product's parts, the vector that joins them and the sum so far;
-then the summand, the collective's buffer and the result; then those of Gram–Schmidt."""
+VECTORS_IN_WORK = 4
+"""Whole vectors in a product beside v: its parts, the same laid out flat, the vector that joins
+them, and the sum so far; later the summand, the collective's buffer and the result."""
+
+PARTS_IN_WORK = 3
+"""Parts of vectors at a time: what comes from and goes to collectives, and Gram–Schmidt's."""
+
+BLOCKS_GATHERED = 3
+"""Of weights: in use, arriving, and being copied from one to the other; of gradients likewise."""
 
 VECTORS_PER_PIECE = 5
 """Vectors read or written for a piece of the data: its parts are joined, and added to the sum."""
@@ -183,7 +189,7 @@ def replicated(sizes: Sizes, basis: int = 0) -> Product:
 def sharded(sizes: Sizes, basis: int = 0) -> Product:
     """Exact products of each rank's data with vectors of which each rank holds ⌈D/R⌉ entries."""
     traffic = cut(sizes.shard, sizes.ranks)
-    work = (1 + VECTORS_IN_WORK) * sizes.vector + VECTORS_IN_WORK * sizes.shard
+    work = (1 + VECTORS_IN_WORK) * sizes.vector + PARTS_IN_WORK * sizes.shard
     return _whole(sizes, work, sizes.shard, basis, traffic, NOTHING)
 
 
@@ -216,7 +222,7 @@ def exact_by_layer(sizes: Sizes, basis: int = 0) -> Product:
     return _gathered(
         sizes,
         basis,
-        shards=VECTORS_IN_WORK,
+        shards=PARTS_IN_WORK,
         unit=sizes.model.width * sizes.model.hidden,
         buffers=2 * sizes.factor_bytes + 4,
         activations=2,
@@ -283,7 +289,7 @@ def _gathered(
     held = {
         "weights": sizes.shard,
         "vectors": shards * sizes.shard,
-        "layers": 2 * buffers * float(unit),
+        "layers": BLOCKS_GATHERED * buffers * float(unit),
     }
     one = activations * sizes.factor_bytes * float(model.checkpointed(sizes.length))
     room = sizes.machine.memory - sum(held.values()) - basis * sizes.shard
