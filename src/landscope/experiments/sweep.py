@@ -104,7 +104,8 @@ def sweep(
     found, failures = (grid or Grid(run.path / "cells")).computed(list(cells.values()), progress)
     failed = {cell.name: _cause(failure) for cell, failure in failures.items()}
     numbers = {place: _numbers(found[cell], cell in failures) for place, cell in cells.items()}
-    names = dict.fromkeys(name for one in numbers.values() for name in one.data_vars)
+    measured = (name for one in numbers.values() for name in one.data_vars)
+    names = dict.fromkeys(["training_step", "outcome", *measured])
     table = gathered(numbers, config.swept, list(names)).transpose(*config.swept, ...)
     table = table.assign_attrs(swept=",".join(config.swept), **_said_of(config.kept))
     _write(table, run.path)
@@ -151,11 +152,9 @@ def _numbers(trained: Trained, failed: bool) -> xr.Dataset:
     ]
     if "learning_rate" in numbers:  # η after warm-up has the name of the choice
         numbers = numbers.rename(learning_rate="current_learning_rate")
-    steps = numbers["training_step"].variable.to_base_variable()
-    staged = numbers.drop_vars("training_step").rename(training_step="stage")
-    return staged.assign(
-        training_step=steps.copy().set_dims("stage"), outcome=outcome
-    ).assign_coords(stage=range(len(steps)))
+    unlabelled = numbers.reset_index("training_step").reset_coords("training_step")
+    staged = unlabelled.rename_dims(training_step="stage")
+    return staged.assign(outcome=outcome).assign_coords(stage=range(staged.sizes["stage"]))
 
 
 def _write(table: xr.Dataset, folder: Path) -> None:
