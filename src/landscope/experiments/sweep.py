@@ -107,7 +107,10 @@ def sweep(
     measured = (name for one in numbers.values() for name in one.data_vars)
     names = dict.fromkeys(["training_step", "outcome", *measured])
     table = gathered(numbers, config.swept, list(names)).transpose(*config.swept, ...)
-    table = table.assign_attrs(swept=",".join(config.swept), **_said_of(config.kept))
+    # How single cells are stored does not suit a table with gaps.
+    table = table.drop_encoding().assign_attrs(
+        swept=",".join(config.swept), **_said_of(config.kept)
+    )
     _write(table, run.path)
     run.write_summary(
         {

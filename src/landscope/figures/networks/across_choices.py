@@ -54,6 +54,7 @@ MOST_ROWS = 12
 """Of panels: the table has the other combinations."""
 
 _MOST_COLUMNS = 4
+_WIDE = 30
 _DISTINCT = (BLUE, ORANGE, GREEN, PURPLE, VERMILLION, SKY_BLUE, BLACK)
 _SHARED = ("network", "nonlinearity", "data", "optimizer")
 _SYMBOLS_OF_CHOICES = {"learning_rate": "η"}
@@ -64,13 +65,14 @@ class _Quantity:
     variable: str
     title: str
     label: str
-    log: bool = False
+    wide: bool = False
+    """Whether it may range over many scales; where it does, its axis is logarithmic."""
 
 
 _QUANTITIES = (
-    _Quantity("loss", "Loss", "loss (nats)", log=True),
+    _Quantity("loss", "Loss", "loss (nats)", wide=True),
     _Quantity("test_accuracy", "Test accuracy", "test accuracy"),
-    _Quantity("lambda_max", "Largest eigenvalue", "λ<sub>max</sub>(H) (loss/weight²)", log=True),
+    _Quantity("lambda_max", "Largest eigenvalue", "λ<sub>max</sub>(H) (loss/weight²)", wide=True),
     _Quantity("q_sl", "Clustering", "q<sub>SL</sub>, mean cosine"),
     _Quantity("hessian_num_outliers", "Outliers", "outliers of H"),
     _Quantity("sigma_z", "Spread of the logits", "σ<sub>z</sub> (logit)"),
@@ -90,7 +92,7 @@ def figure(table: xr.Dataset) -> Figure:
         Of `landscope.experiments.sweep`.
     """
     rows = _rows(table)
-    return static.draw(rows, caption=_caption(table), row_height=1.75 if len(rows) > 1 else 2.6)
+    return static.draw(rows, caption=_caption(table), row_height=1.9 if len(rows) > 1 else 2.6)
 
 
 def interactive(table: xr.Dataset) -> go.Figure:
@@ -134,7 +136,9 @@ def _rows(table: xr.Dataset) -> list[list[Panel]]:
     of_rows, of_colours = _choices(table)
     places = _places(table, of_rows)[:MOST_ROWS]
     columns = [
-        _with_one_scale([_panel(table, quantity, place, of_colours) for place in places])
+        _with_one_scale(
+            [_panel(table, quantity, place, of_colours) for place in places], quantity.wide
+        )
         for quantity in quantities
     ]
     return [list(row) for row in zip(*columns, strict=True)]
@@ -161,7 +165,6 @@ def _panel(
         xlabel="training step",
         ylabel=quantity.label,
         curves=curves,
-        log_y=quantity.log,
         xticks=(axis.ticks, axis.tick_labels),
     )
 
@@ -173,7 +176,7 @@ def _curve(
     steps = alike["training_step"].max("seed").values
     known = np.isfinite(steps)
     steps = steps[known].astype(int)
-    curve = over_seeds(
+    return over_seeds(
         name,
         axis.at(steps),
         alike[quantity.variable].transpose("stage", "seed")[known],
@@ -181,14 +184,19 @@ def _curve(
         at=steps_said(steps),
         symbol=symbol,
     )
-    return above_zero(curve) if quantity.log else curve
 
 
-def _with_one_scale(panels: Sequence[Panel]) -> list[Panel]:
+def _with_one_scale(panels: Sequence[Panel], wide: bool) -> list[Panel]:
     """Panels of one quantity, whose heights can be compared."""
-    curves = [curve for panel in panels for curve in panel.curves]
-    limits = limits_of(curves, panels[0].log_y, [])
-    return [replace(panel, ylim=limits) for panel in panels]
+    values = np.concatenate([curve.y for panel in panels for curve in panel.curves])
+    positive = values[values > 0]
+    log = bool(wide and positive.size and positive.max() > _WIDE * positive.min())
+    if log:
+        panels = [
+            replace(one, curves=[above_zero(curve) for curve in one.curves]) for one in panels
+        ]
+    limits = limits_of([curve for panel in panels for curve in panel.curves], log, [])
+    return [replace(panel, ylim=limits, log_y=log) for panel in panels]
 
 
 def _colours(values: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -223,6 +231,7 @@ def _caption(table: xr.Dataset) -> str:
     all_rows = len(_places(table, of_rows))
     sentences = [
         f"All: {', '.join(kept)}." if kept else "",
+        "Panels of one column have the same scale." if all_rows > 1 else "",
         said_of_seeds(table),
         f"Networks: {', '.join(ended)}; they are left out from there on." if ended else "",
         f"The first {MOST_ROWS} of {all_rows} combinations." if all_rows > MOST_ROWS else "",
