@@ -10,7 +10,7 @@ from landscope.figures import write_sweep_report
 from landscope.figures.networks import across_choices
 from landscope.figures.networks.across_choices import MOST_ROWS
 from landscope.figures.stages import NotMeasuredError, training_axis
-from landscope.figures.style import BLUE, FULL_WIDTH, ORANGE, stage_colours
+from landscope.figures.style import BLUE, FULL_WIDTH, GREEN, ORANGE, stage_colours
 
 from .whole import assert_whole
 
@@ -31,7 +31,7 @@ def made(**choices):
     steps = xr.DataArray(np.array(STEPS, dtype=float), dims="stage")
     outcome = xr.full_like(table["loss"].isel(stage=0, drop=True), "complete", dtype=object)
     return table.assign(
-        training_step=steps.broadcast_like(table["loss"]).transpose(*dims), outcome=outcome
+        training_step=steps.broadcast_like(table["loss"]).transpose(*dims).copy(), outcome=outcome
     )
 
 
@@ -44,7 +44,7 @@ def test_a_row_for_each_combination_and_a_colour_for_each_value_of_the_longest_a
     figure = assert_whole(across_choices, table)
     assert figure.get_size_inches()[0] == FULL_WIDTH
     titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert titles == ["relu"] * 4 + ["tanh"] * 4
+    assert titles == ["relu"] * 3 + ["tanh"] * 3
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["η = 0.01", "η = 0.02", "η = 0.05"]
 
@@ -73,7 +73,7 @@ def test_names_have_colours_without_order():
 
 def test_a_sweep_over_seeds_alone_is_drawn():
     figure = assert_whole(across_choices, made())
-    assert len(figure.axes) == 4
+    assert len(figure.axes) == 3
     assert not figure.legends
 
 
@@ -88,6 +88,21 @@ def test_networks_that_ended_early_are_told_of_and_left_out(table):
     said = figure.get_supxlabel().replace("\n", " ")
     assert "Networks: 6 of 18 diverged; they are left out from there on." in said
     assert "small_cnn, digits" in said
+
+
+def test_choices_of_which_every_network_failed_are_left_out():
+    table = made(data=["digits", "mnist"], nonlinearity=["relu", "tanh", "gelu"])
+    failed = (table["data"] == "digits") & (table["nonlinearity"] == "tanh")
+    failed = failed | (table["data"] == "mnist")
+    for name in ("loss", "test_accuracy", "lambda_max", "q_sl", "training_step"):
+        table[name] = table[name].where(~failed)
+    table["outcome"] = table["outcome"].where(~failed, "failed")
+    assert_whole(across_choices, table)
+    (row,) = across_choices._rows(table)
+    assert [(curve.name, curve.colour) for curve in row[0].curves] == [
+        ("relu", BLUE),
+        ("gelu", GREEN),
+    ]
 
 
 def test_steps_of_different_lengths_share_an_axis():

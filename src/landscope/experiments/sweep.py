@@ -104,7 +104,7 @@ def sweep(
     found, failures = (grid or Grid(run.path / "cells")).computed(list(cells.values()), progress)
     failed = {cell.name: _cause(failure) for cell, failure in failures.items()}
     numbers = {place: _numbers(found[cell], cell in failures) for place, cell in cells.items()}
-    measured = (name for one in numbers.values() for name in one.data_vars)
+    measured = (str(name) for one in numbers.values() for name in one.data_vars)
     names = dict.fromkeys(["training_step", "outcome", *measured])
     table = gathered(numbers, config.swept, list(names)).transpose(*config.swept, ...)
     # How single cells are stored does not suit a table with gaps.

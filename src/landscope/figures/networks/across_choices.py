@@ -53,7 +53,7 @@ DEFINITIONS = (
 MOST_ROWS = 12
 """Of panels: the table has the other combinations."""
 
-_MOST_COLUMNS = 4
+_MOST_COLUMNS = 3
 _WIDE = 30
 _DISTINCT = (BLUE, ORANGE, GREEN, PURPLE, VERMILLION, SKY_BLUE, BLACK)
 _SHARED = ("network", "nonlinearity", "data", "optimizer")
@@ -71,9 +71,9 @@ class _Quantity:
 
 _QUANTITIES = (
     _Quantity("loss", "Loss", "loss (nats)", wide=True),
-    _Quantity("test_accuracy", "Test accuracy", "test accuracy"),
     _Quantity("lambda_max", "Largest eigenvalue", "λ<sub>max</sub>(H) (loss/weight²)", wide=True),
     _Quantity("q_sl", "Clustering", "q<sub>SL</sub>, mean cosine"),
+    _Quantity("test_accuracy", "Test accuracy", "test accuracy"),
     _Quantity("hessian_num_outliers", "Outliers", "outliers of H"),
     _Quantity("sigma_z", "Spread of the logits", "σ<sub>z</sub> (logit)"),
     _Quantity("hessian_trace_over_norm", "Trace over norm", "Tr H/‖H‖"),
@@ -129,12 +129,17 @@ def _places(table: xr.Dataset, choices: Sequence[str]) -> list[dict[str, Any]]:
     return [dict(zip(choices, place, strict=True)) for place in product(*axes)]
 
 
+def _measured(table: xr.Dataset, place: Mapping[str, Any]) -> bool:
+    """Whether any network there came as far as its first stage."""
+    return bool(table["training_step"].sel(place).notnull().any())
+
+
 def _rows(table: xr.Dataset) -> list[list[Panel]]:
     quantities = [one for one in _QUANTITIES if present(table, one.variable)][:_MOST_COLUMNS]
     if not quantities:
         raise NotMeasuredError("no network measured anything that is drawn here")
     of_rows, of_colours = _choices(table)
-    places = _places(table, of_rows)[:MOST_ROWS]
+    places = [place for place in _places(table, of_rows) if _measured(table, place)][:MOST_ROWS]
     columns = [
         _with_one_scale(
             [_panel(table, quantity, place, of_colours) for place in places], quantity.wide
@@ -159,6 +164,7 @@ def _panel(
             (SYMBOLS * len(values))[: len(values)],
             strict=True,
         )
+        if _measured(here, value)
     ]
     return Panel(
         title=_said(place) or quantity.title,
