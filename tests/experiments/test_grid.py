@@ -160,13 +160,13 @@ def test_choices_that_are_missing_are_nan_and_order_is_kept():
 WORKERS = """
     import sys, time
     from pathlib import Path
-    from landscope.experiments.networks.grid import _workers
+    from landscope.experiments.processes import Processes
 
     if __name__ == "__main__":
-        with _workers(2) as pool:
-            pids = {pool.submit(__import__("os").getpid).result() for _ in range(8)}
-            pool.submit(time.sleep, 600)
-            pool.submit(time.sleep, 600)
+        with Processes(2) as processes:
+            pids = {processes.submit(__import__("os").getpid).result() for _ in range(8)}
+            processes.submit(time.sleep, 600)
+            processes.submit(time.sleep, 600)
             print(*pids, flush=True)
             time.sleep(600)
 """

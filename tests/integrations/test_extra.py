@@ -20,7 +20,9 @@ class Absent(MetaPathFinder):
         return None
 
 
-@pytest.mark.parametrize("package", ["lightning", "transformers", "tensorboard", "wandb", "mlflow"])
+@pytest.mark.parametrize(
+    "package", ["lightning", "transformers", "tensorboard", "wandb", "mlflow", "ray"]
+)
 def test_an_integration_without_its_package_names_the_command_that_installs_it(
     package, monkeypatch
 ):

@@ -14,6 +14,7 @@ from landscope.cli.model import model
 from landscope.cli.report import report
 from landscope.cli.reproduce import reproduce
 from landscope.cli.show import show
+from landscope.cli.sweep import sweep
 from landscope.cli.train import train
 from landscope.distributed import is_launched
 
@@ -31,6 +32,7 @@ app.command()(measure)
 app.command()(train)
 app.command()(model)
 app.command()(reproduce)
+app.command()(sweep)
 app.command()(goldilocks)
 app.command()(intrinsic_dimension)
 app.command()(report)

@@ -14,21 +14,24 @@ from landscope.cli.tables import (
     model_table,
     properties_table,
     snapshot_table,
+    sweep_table,
     trajectory_tables,
     zone_table,
 )
-from landscope.experiments import four_properties
+from landscope.experiments import four_properties, read_table
 from landscope.runs import Run
 
 
 def write_report_of(run: Run, out: Path | None = None) -> None:
     """Write the report and the figures of a run, there or in `out`, and say where it lies."""
     # plotly and matplotlib are slow to import, and no other command needs them.
-    from landscope.figures import write_experiment_report, write_report
+    from landscope.figures import write_experiment_report, write_report, write_sweep_report
 
     path, config = (out or run.path) / "report.html", run.config
     with working("drawing the report"):
-        if "experiment" in config:
+        if config.get("experiment") == "sweep":
+            report = write_sweep_report(read_table(run), path, run.summary() or {}, config)
+        elif "experiment" in config:
             summary = run.summary() or {}
             report = write_experiment_report(
                 run.snapshot(0),
@@ -56,8 +59,8 @@ def print_run(run: Run) -> None:
     """Print the claims or the numbers of the random model, or else each measured step."""
     summary = run.summary() or {}
     experiment = run.config.get("experiment")
-    if experiment in _OF_OWN_PROBLEMS:
-        _OF_OWN_PROBLEMS[experiment](run)
+    if experiment in _OF_THEIR_OWN:
+        _OF_THEIR_OWN[experiment](run)
     elif "claims" in summary:
         print_claims(run)
     elif "numbers" in summary:
@@ -91,6 +94,11 @@ def print_model(run: Run) -> None:
     Console().print(model_table((run.summary() or {})["numbers"], run.config.get("swept")))
 
 
+def print_sweep(run: Run) -> None:
+    """Print what networks trained alike ended with."""
+    Console().print(sweep_table((run.summary() or {})["ends"]))
+
+
 def print_zone(run: Run) -> None:
     """Print what was seen in hyperplanes at each radius."""
     zone = run.snapshot(0)
@@ -108,4 +116,8 @@ def print_intrinsic_dimension(run: Run) -> None:
     Console().print(f"Intrinsic dimension, {share}: {reached}", intrinsic_dimension_table(found))
 
 
-_OF_OWN_PROBLEMS = {"zone": print_zone, "intrinsic_dimension": print_intrinsic_dimension}
+_OF_THEIR_OWN = {
+    "sweep": print_sweep,
+    "zone": print_zone,
+    "intrinsic_dimension": print_intrinsic_dimension,
+}

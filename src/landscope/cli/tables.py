@@ -20,6 +20,13 @@ _CURVATURE: Mapping[str, str] = {
     "hessian_top_gradient_power": "‖g‖² in top C",
     "hessian_trace_over_norm": "Tr H/‖H‖",
 }
+_SWEEP: Mapping[str, str] = {
+    "loss": "loss",
+    "test_accuracy": "test acc.",
+    "lambda_max": "λmax(H)",
+    "hessian_num_outliers": "outliers",
+    "q_sl": "q_SL",
+}
 _LOGITS: Mapping[str, str] = {
     "q_slsc": "q_SLSC",
     "q_sl": "q_SL",
@@ -147,6 +154,34 @@ def model_table(numbers: Sequence[Mapping[str, Any]], swept: str | None = None) 
             end_section=row["quantity"] == numbers[-1]["quantity"],
         )
         before = value
+    return table
+
+
+def sweep_table(ends: Sequence[Mapping[str, Any]]) -> Table:
+    """Return one row for each combination of choices: means over seeds ± their errors.
+
+    Parameters
+    ----------
+    ends
+        Each with `choices`, `numbers`, a mean and its standard error by name, and `outcomes`.
+    """
+    measured = {name for end in ends for name in end["numbers"]}
+    columns = {name: head for name, head in _SWEEP.items() if name in measured}
+    table = Table(
+        *ends[0]["choices"],
+        *columns.values(),
+        "cells",
+        title="At the end of training, means over seeds",
+        title_justify="left",
+    )
+    for end in ends:
+        numbers = (end["numbers"].get(name, (None, None)) for name in columns)
+        outcomes = (f"{count} {outcome}" for outcome, count in sorted(end["outcomes"].items()))
+        table.add_row(
+            *map(str, end["choices"].values()),
+            *(_printed(*number) for number in numbers),
+            ", ".join(outcomes),
+        )
     return table
 
 

@@ -4,6 +4,7 @@ from landscope.experiments.checkpoints import measure_checkpoints
 from landscope.experiments.config_example import example_config
 from landscope.experiments.config_file import read_config
 from landscope.experiments.demo import demo
+from landscope.experiments.engines import ENGINES, choose_engine
 from landscope.experiments.networks.grid import Grid
 from landscope.experiments.networks.scale import SCALES
 from landscope.experiments.own_hyperplanes import intrinsic_dimension_of, zone_of
@@ -13,9 +14,12 @@ from landscope.experiments.properties import FourProperties, four_properties
 from landscope.experiments.random_model.sampling import sample_model
 from landscope.experiments.registry import EXPERIMENTS, REPRODUCTIONS
 from landscope.experiments.reproduction import Networks, Reproduction, reproduce
+from landscope.experiments.sweep import Swept, read_table, said_of_failures, sweep
+from landscope.experiments.sweep_config import SweepConfig
 from landscope.experiments.target import Target, resolve_target
 
 __all__ = [
+    "ENGINES",
     "EXPERIMENTS",
     "REPRODUCTIONS",
     "SCALES",
@@ -24,7 +28,10 @@ __all__ = [
     "Networks",
     "PointConfig",
     "Reproduction",
+    "SweepConfig",
+    "Swept",
     "Target",
+    "choose_engine",
     "demo",
     "example_config",
     "four_properties",
@@ -32,8 +39,11 @@ __all__ = [
     "measure_checkpoints",
     "measure_point",
     "read_config",
+    "read_table",
     "reproduce",
     "resolve_target",
+    "said_of_failures",
     "sample_model",
+    "sweep",
     "zone_of",
 ]

@@ -12,7 +12,7 @@ from landscope.experiments.config_file import nested_schema
 _WIDTH = 100
 
 
-def example_config(schema: type[BaseModel]) -> str:
+def example_config(schema: type[BaseModel], **chosen: Any) -> str:
     """Write a commented YAML file that says the defaults of a schema.
 
     Parameters
@@ -20,6 +20,8 @@ def example_config(schema: type[BaseModel]) -> str:
     schema : type of BaseModel
         Its fields have descriptions; those whose default is None are commented out, with the
         first of their examples.
+    chosen
+        Values in place of defaults.
 
     Returns
     -------
@@ -45,21 +47,22 @@ def example_config(schema: type[BaseModel]) -> str:
     <BLANKLINE>
     """
     about = (schema.__doc__ or schema.__name__).partition("\n")[0]
-    return "\n\n".join([f"# {about}", *_entries(schema)]) + "\n"
+    return "\n\n".join([f"# {about}", *_entries(schema(**chosen))]) + "\n"
 
 
-def _entries(schema: type[BaseModel], width: int = _WIDTH) -> Iterator[str]:
-    defaults = schema().model_dump(mode="json")
+def _entries(config: BaseModel, width: int = _WIDTH) -> Iterator[str]:
+    schema, values = type(config), config.model_dump(mode="json")
     for name, field in schema.model_fields.items():
         about = textwrap.fill(
             field.description or name, width, initial_indent="# ", subsequent_indent="# "
         )
-        if nested := nested_schema(field.annotation):
-            entry = f"{name}:\n" + textwrap.indent("\n".join(_entries(nested, width - 2)), "  ")
-        elif defaults[name] is None:
+        if nested_schema(field.annotation):
+            nested = _entries(getattr(config, name), width - 2)
+            entry = f"{name}:\n" + textwrap.indent("\n".join(nested), "  ")
+        elif values[name] is None:
             entry = f"#{name}: {_written((field.examples or [None])[0])}"
         else:
-            entry = f"{name}: {_written(defaults[name])}"
+            entry = f"{name}: {_written(values[name])}"
         yield f"{about}\n{entry}"
 
 

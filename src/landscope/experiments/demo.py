@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from landscope.experiments.model_fit import measure_and_fit
-from landscope.experiments.one_thread import one_thread
+from landscope.experiments.threads import on_threads
 from landscope.runs import Run
 from landscope.training import MeasureConfig, TrainConfig, train
 from landscope.training.trainer import Progress
@@ -30,7 +30,7 @@ def demo(
     -------
     Run
     """
-    with one_thread():
+    with on_threads(1):
         config = demo_config(seed=seed, device=device)
         measure = partial(measure_and_fit, seed=seed, **config.measure.model_dump())
         return train(config, out, progress, measure=measure)

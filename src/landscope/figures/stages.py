@@ -146,15 +146,20 @@ class TrainingAxis:
 
     Attributes
     ----------
-    positions
-        One for each step, shape (steps,).
+    steps, positions
+        The steps and where each lies, shape (steps,).
     ticks, tick_labels
         The positions of the ticks and what stands there.
     """
 
+    steps: np.ndarray
     positions: np.ndarray
     ticks: list[float]
     tick_labels: list[str]
+
+    def at(self, steps: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Give the positions of some of the steps, which ascend."""
+        return self.positions[np.searchsorted(self.steps, steps)]
 
 
 def training_axis(steps: Sequence[int] | np.ndarray) -> TrainingAxis:
@@ -173,7 +178,7 @@ def training_axis(steps: Sequence[int] | np.ndarray) -> TrainingAxis:
     positive = steps[steps > 0]
     first, last = (positive.min(), positive.max()) if positive.size else (1.0, 1.0)
     if last < 20 * first:
-        return TrainingAxis(steps, [*steps], [f"{step:,.0f}" for step in steps])
+        return TrainingAxis(steps, steps, [*steps], [f"{step:,.0f}" for step in steps])
 
     def position(step: np.ndarray | float) -> np.ndarray:
         return np.log10(1 + np.asarray(step) / first)
@@ -182,5 +187,5 @@ def training_axis(steps: Sequence[int] | np.ndarray) -> TrainingAxis:
     # Half a decade keeps the label of the last step clear of the decade before it.
     marks = [step for step in (0.0, *decades) if step == 0 or step < last / 3] + [last]
     return TrainingAxis(
-        position(steps), [float(position(s)) for s in marks], [f"{s:,.0f}" for s in marks]
+        steps, position(steps), [float(position(s)) for s in marks], [f"{s:,.0f}" for s in marks]
     )

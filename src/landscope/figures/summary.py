@@ -178,6 +178,9 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ),
 )
 
+LABELS = {name: label for _, rows in _GROUPS for name, label in rows}
+"""Name, symbol and unit of each main number."""
+
 
 def with_entries(trajectory: xr.Dataset) -> xr.Dataset:
     """Add the numbers that are the first entry of an array.

@@ -75,6 +75,7 @@ class HyperplaneConfig(BaseModel):
         default=None,
         description="Train in a random affine hyperplane of so many dimensions; all weights if "
         "absent.",
+        examples=[500],
     )
     kind: Annotated[BasisKind, AfterValidator(random_kind)] = Field(
         default=BasisKind.FASTFOOD, description="How the hyperplane's basis is drawn and applied."
@@ -100,7 +101,9 @@ class TrainConfig(BaseModel):
 
     data: DatasetName = Field(default="digits", description=f"Data set: {listed(DATASETS)}.")
     classes: tuple[NonNegativeInt, ...] | None = Field(
-        default=None, description="Train on these classes only; all of them if absent."
+        default=None,
+        description="Train on these classes only; all of them if absent.",
+        examples=[[0, 1, 2]],
     )
     network: NetworkName = Field(default="small_cnn", description=f"Network: {listed(NETWORKS)}.")
     nonlinearity: NonlinearityName = Field(
@@ -123,10 +126,12 @@ class TrainConfig(BaseModel):
     train_examples: PositiveInt | None = Field(
         default=None,
         description="Training examples to keep, classes balanced; all of them if absent.",
+        examples=[1000],
     )
     test_examples: PositiveInt | None = Field(
         default=None,
         description="Test examples that accuracy is taken on, classes balanced; all if absent.",
+        examples=[1000],
     )
 
     steps: PositiveInt = Field(default=600, description="Number of updates of the weights.")

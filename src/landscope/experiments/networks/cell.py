@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import xarray as xr
 
 from landscope.problem import NonFiniteError, Problem
 from landscope.runs import Run
+from landscope.runs.atomic import appearing
 from landscope.training import TrainConfig, measuring_steps, train
 from landscope.training.trainer import measured_problem
 
@@ -19,6 +23,9 @@ STAGES = ("initialisation", "early", "middle", "late")
 
 POINTS = ("initialisation", "trained")
 """From where weights are scaled."""
+
+ATTEMPTS = "attempts.jsonl"
+_DIVERGED = "diverged.txt"
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,7 @@ class Cell:
     training : TrainConfig
         What to train, how, and when to measure.
     measure : callable
-        A function of a module, (problem, seed) → Dataset.
+        A function of a module, or what has a `__name__` like one: (problem, seed) → Dataset.
     radii : tuple of float
         Multiples of the weights that are measured too.
     points : tuple of str
@@ -74,6 +81,13 @@ class Trained:
     run: Run
     diverged: str = ""
 
+    @classmethod
+    def kept(cls, cell: Cell, folder: Path) -> "Trained":
+        """Read how far a cell came in `folder / cell.name`."""
+        run = Run(folder / cell.name)
+        reason = run.path / _DIVERGED
+        return cls(cell, run, reason.read_text(encoding="utf-8") if reason.exists() else "")
+
     def trajectory(self) -> xr.Dataset:
         """Snapshots along `training_step`; NaN where a diverged training did not come to."""
         measured = self.run.trajectory().reindex(step=self.cell.steps())
@@ -92,6 +106,8 @@ class Trained:
     @property
     def is_complete(self) -> bool:
         """Whether nothing is left to measure."""
+        if self.diverged:
+            return True
         wanted = set(range(len(self.cell.radii)))
         return set(self.cell.steps()) <= set(self.run.steps()) and all(
             wanted <= set(_radius_run(self.run, point).steps())
@@ -101,12 +117,18 @@ class Trained:
 
 
 def follow(cell: Cell, folder: Path) -> Trained:
-    """Train and measure a cell into `folder / cell.name`; go on where a killed run stopped."""
+    """Train and measure a cell into `folder / cell.name`; go on where a killed run stopped.
+
+    Each attempt adds a line to its `attempts.jsonl`: when, and in which process of which machine.
+    """
     measure = partial(cell.measure, seed=cell.training.seed)
     run = Run(folder / cell.name)
+    _note_attempt(run.path)
     try:
         train(cell.training, run.path, measure=measure)
     except NonFiniteError as error:
+        with appearing(run.path / _DIVERGED) as beside:
+            beside.write_text(str(error), encoding="utf-8")
         return Trained(cell, run, str(error))
     if cell.radii:
         initial = measured_problem(cell.training)
@@ -114,6 +136,13 @@ def follow(cell: Cell, folder: Path) -> Trained:
             problem = initial if point == POINTS[0] else _at_the_end(initial, run)
             _scale(problem, cell.radii, _radius_run(run, point), measure)
     return Trained(cell, run)
+
+
+def _note_attempt(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    now, place = datetime.now(UTC).isoformat(timespec="milliseconds"), socket.gethostname()
+    with (folder / ATTEMPTS).open("a", encoding="utf-8") as attempts:
+        attempts.write(json.dumps({"begun": now, "host": place, "pid": os.getpid()}) + "\n")
 
 
 def _scale(

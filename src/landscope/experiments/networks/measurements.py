@@ -1,5 +1,6 @@
 """What a cell measures: parts of `landscope.measure`, and what no part of it gives."""
 
+from dataclasses import dataclass, field
 from functools import partial
 
 import xarray as xr
@@ -10,6 +11,7 @@ from landscope.hyperplanes import BasisKind, expected_trace
 from landscope.linalg import eigsh, frobenius_norm, trace
 from landscope.operators import GaussNewton, Hessian
 from landscope.problem import Problem
+from landscope.training import MeasureConfig
 from landscope.training.goldilocks import draw_bases, shell_curvature
 
 MEMORY = 2 * 2**30
@@ -98,3 +100,33 @@ def zone(problem: Problem, seed: int = 0) -> xr.Dataset:
 def loss(problem: Problem, seed: int = 0) -> xr.Dataset:
     """The loss alone, where training itself is what is watched."""
     return xr.Dataset({"loss": float(problem.loss())})
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Chosen parts of `landscope.measure`, with the options of a configuration.
+
+    Attributes
+    ----------
+    parts : tuple of str
+        As of `landscope.measure`.
+    options : MeasureConfig
+        How to measure them.
+    """
+
+    parts: tuple[str, ...]
+    options: MeasureConfig = field(default_factory=MeasureConfig)
+
+    @property
+    def __name__(self) -> str:
+        return "+".join(self.parts)
+
+    def __call__(
+        self, problem: Problem, seed: int = 0, reference: Problem | None = None
+    ) -> xr.Dataset:
+        """Measure them."""
+        options = self.options.model_dump()
+        options["memory_limit"] = options["memory_limit"] or MEMORY
+        return geometry.measure(
+            problem, parts=self.parts, reference=reference, seed=seed, **options
+        )

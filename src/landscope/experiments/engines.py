@@ -1,0 +1,93 @@
+"""What computes the cells of a sweep: processes of this machine, or a Ray cluster."""
+
+import math
+from functools import partial
+
+from landscope.experiments.networks.grid import Engine
+from landscope.experiments.processes import Processes, free_processes
+
+ENGINES = ("processes", "ray")
+
+
+def choose_engine(
+    name: str = "processes",
+    *,
+    address: str | None = None,
+    processes: int | None = None,
+    cpus: int = 1,
+    gpus: float | None = None,
+    retries: int = 2,
+    device: str = "cpu",
+) -> Engine:
+    """Choose what computes cells.
+
+    Parameters
+    ----------
+    name : str
+        "processes" of this machine, or "ray" for a Ray cluster.
+    address : str, optional
+        Of a Ray cluster that runs; one is started on this machine if absent.
+    processes : int, optional
+        Cells at the same time on this machine; by default as many as its CPUs have room for, and
+        one on a GPU. A cluster that runs decides for itself.
+    cpus : int
+        Of each cell.
+    gpus : float, optional
+        Of each cell on Ray, where two cells share a GPU with 0.5; by default one where `device` is
+        no CPU.
+    retries : int
+        How often a cell that failed is tried again.
+    device : str
+        Where cells are computed.
+
+    Returns
+    -------
+    callable
+        Begins an executor.
+
+    Raises
+    ------
+    ValueError
+        If these do not fit together.
+    ImportError
+        If Ray is asked for and not installed.
+
+    Examples
+    --------
+    >>> choose_engine("slurm")
+    Traceback (most recent call last):
+    ...
+    ValueError: engine is 'slurm'; accepted are processes, ray
+    """
+    if name not in ENGINES:
+        raise ValueError(f"engine is {name!r}; accepted are {', '.join(ENGINES)}")
+    for choice, value, least in (("processes", processes, 1), ("cpus", cpus, 1), ("gpus", gpus, 0)):
+        if value is not None and value < least:
+            raise ValueError(f"{choice} is {value}; it must be at least {least}")
+    if retries < 0:
+        raise ValueError(f"retries is {retries}; it must be 0 or more")
+    count = processes or free_processes(device, cpus)
+    if name == "processes":
+        for choice, given in (("address", address), ("gpus", gpus)):
+            if given is not None:
+                raise ValueError(f"{choice} is {given!r}; only the engine ray takes it")
+        return partial(Processes, count, retries)
+    if address is not None and processes is not None:
+        raise ValueError(
+            f"processes is {processes}; the cluster at {address} decides how many cells it "
+            "computes at a time"
+        )
+    if gpus and device == "cpu":
+        raise ValueError(f"gpus is {gpus:g}; the device is cpu, which uses none")
+    # Not before it is asked for: it is an extra.
+    from landscope.integrations.ray import RayExecutor
+
+    each = (0.0 if device == "cpu" else 1.0) if gpus is None else gpus
+    return partial(
+        RayExecutor,
+        address,
+        num_cpus=cpus,
+        num_gpus=each,
+        max_retries=retries,
+        cluster_cpus=math.ceil(count * cpus),
+    )
