@@ -277,17 +277,35 @@ def _exact(group):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(0.5)
-    return ls.eigsh(H, k=3, tol=1e-9).values, problem.gradient(), problem.at(model).loss()
+    return _measured(problem, H), problem.at(model).loss()
+
+
+def _measured(problem, H):
+    density = ls.spectral_density(H, num_probes=2, num_steps=10)
+    clustering = ls.logit_clustering(problem)
+    return {
+        "eigenvalues": ls.eigsh(H, k=3, tol=1e-9).values,
+        "gradient": problem.gradient(),
+        "moments": torch.stack([density.nodes**n @ density.weights for n in range(1, 5)]),
+        "trace": torch.tensor(float(ls.trace(H, num_probes=10)), dtype=torch.float64),
+        "clustering": torch.tensor(
+            [clustering.q_slsc, clustering.q_sl, clustering.q_dl], dtype=torch.float64
+        ),
+        "table": clustering.table,
+    }
 
 
 @pytest.mark.parametrize("size", FEWER)
 def test_gathered_models_have_exact_products(size):
     whole = ls.Problem(perceptron(), points())
-    values = ls.eigsh(ls.Hessian(whole), k=3, tol=1e-9).values
+    expected = _measured(whole, ls.Hessian(whole))
     halved = whole.at(0.5 * whole.parameters_vector()).loss()
-    for found, gradient, loss in on_ranks(size, _exact):
-        torch.testing.assert_close(found, values, rtol=1e-10, atol=0)
-        torch.testing.assert_close(gradient, whole.gradient(), rtol=1e-10, atol=1e-15)
+    for found, loss in on_ranks(size, _exact):
+        for name, value in expected.items():
+            scale = 1e-10 * float(value.abs().nan_to_num().max())
+            torch.testing.assert_close(
+                found[name], value, rtol=1e-10, atol=scale, equal_nan=True, msg=name
+            )
         torch.testing.assert_close(loss, halved, rtol=1e-12, atol=0)
 
 
