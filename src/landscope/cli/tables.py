@@ -24,7 +24,6 @@ _SWEEP: Mapping[str, str] = {
     "loss": "loss",
     "test_accuracy": "test acc.",
     "lambda_max": "λmax(H)",
-    "hessian_num_outliers": "outliers",
     "q_sl": "q_SL",
 }
 _LOGITS: Mapping[str, str] = {
@@ -168,7 +167,7 @@ def sweep_table(ends: Sequence[Mapping[str, Any]]) -> Table:
     measured = {name for end in ends for name in end["numbers"]}
     columns = {name: head for name, head in _SWEEP.items() if name in measured}
     table = Table(
-        *(name.replace("_", " ") for name in ends[0]["choices"]),
+        *(name.replace("_", "\n") for name in ends[0]["choices"]),
         *columns.values(),
         "cells",
         title="At the end of training, means over seeds",
@@ -176,11 +175,12 @@ def sweep_table(ends: Sequence[Mapping[str, Any]]) -> Table:
     )
     for end in ends:
         numbers = (end["numbers"].get(name, (None, None)) for name in columns)
+        count = sum(end["outcomes"].values())
         outcomes = (f"{count} {outcome}" for outcome, count in sorted(end["outcomes"].items()))
         table.add_row(
             *map(str, end["choices"].values()),
             *(_printed(*number, with_error_in_brackets) for number in numbers),
-            ", ".join(outcomes),
+            str(count) if count == end["outcomes"].get("complete") else "\n".join(outcomes),
         )
     return table
 
