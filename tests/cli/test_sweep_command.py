@@ -108,7 +108,7 @@ COMMAND = [str(Path(sys.executable).with_name("landscope")), "sweep", "sweep.yam
 def test_a_command_that_was_killed_goes_on_and_measures_nothing_twice(engine):
     if engine == "ray":
         pytest.importorskip("ray", reason="ray is not installed")
-    Path("sweep.yaml").write_text(FILE.replace("steps: 6", "steps: 400"))
+    Path("sweep.yaml").write_text(FILE.replace("steps: 6", "steps: 200"))
     command = [*COMMAND, "--engine", engine, "--processes", "2", "--out", "killed"]
     cells = Path("killed/cells")
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -180,7 +180,8 @@ def test_a_network_that_diverged_keeps_what_it_measured_and_is_not_trained_again
 
 
 def test_parts_of_measure_are_measured_with_the_options_of_the_file(tmp_path):
-    config = SweepConfig(**TINY | {"parts": ["hessian"]}, measure={"num_eigenvalues": 2})
+    few = {"parts": ["hessian"], "num_measurements": 2}
+    config = SweepConfig(**TINY | few, measure={"num_eigenvalues": 2})
     table = sweep(config, tmp_path, here(tmp_path)).table
     (folder,) = (tmp_path / "cells").iterdir()
     last = Run.open(folder).snapshot(6)

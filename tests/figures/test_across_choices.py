@@ -145,4 +145,4 @@ def test_the_report_escapes_what_it_shows(table, tmp_path):
     path = write_sweep_report(table, tmp_path / "report.html", summary, {attack: attack})
     page = path.read_text(encoding="utf-8")
     assert "<script>alert" not in page
-    assert "<td>0.500 ± 0.010</td><td>2 complete, 1 failed</td>" in page
+    assert "<td>2 complete, 1 failed</td><td>0.500 ± 0.010</td>" in page

@@ -1,4 +1,4 @@
-"""The executor on a cluster of this machine."""
+"""The executor on a cluster of this machine; a sweep on one is in experiments/test_sweep.py."""
 
 import os
 import signal
@@ -8,6 +8,15 @@ import pytest
 ray = pytest.importorskip("ray", reason="ray is not installed")
 
 from landscope.integrations.ray import RayExecutor  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+
+def test_what_a_new_cluster_has_no_room_for_is_refused():
+    assert not ray.is_initialized()
+    with pytest.raises(ValueError, match="num_cpus is 3; the cluster started here has 2"):
+        RayExecutor(num_cpus=3, cluster_cpus=2)
+    assert not ray.is_initialized()
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +78,3 @@ def test_a_cluster_that_is_there_is_used_and_left_running(cluster):
         assert second.submit(pow, 2, 3).result() == 8
     assert ray.is_initialized()
     assert cluster.submit(pow, 2, 3).result() == 8
-
-
-@pytest.mark.slow
-def test_what_a_new_cluster_has_no_room_for_is_refused():
-    assert not ray.is_initialized()
-    with pytest.raises(ValueError, match="num_cpus is 3; the cluster started here has 2"):
-        RayExecutor(num_cpus=3, cluster_cpus=2)
-    assert not ray.is_initialized()

@@ -24,7 +24,6 @@ _SWEEP: Mapping[str, str] = {
     "loss": "loss",
     "test_accuracy": "test acc.",
     "lambda_max": "λmax(H)",
-    "hessian_num_outliers": "outliers",
     "q_sl": "q_SL",
 }
 _LOGITS: Mapping[str, str] = {
@@ -158,7 +157,7 @@ def model_table(numbers: Sequence[Mapping[str, Any]], swept: str | None = None) 
 
 
 def sweep_table(ends: Sequence[Mapping[str, Any]]) -> Table:
-    """Return one row for each combination of choices: means over seeds ± their errors.
+    """Return one row for each combination of choices: means over seeds, errors in brackets.
 
     Parameters
     ----------
@@ -168,7 +167,7 @@ def sweep_table(ends: Sequence[Mapping[str, Any]]) -> Table:
     measured = {name for end in ends for name in end["numbers"]}
     columns = {name: head for name, head in _SWEEP.items() if name in measured}
     table = Table(
-        *ends[0]["choices"],
+        *(name.replace("_", "\n") for name in ends[0]["choices"]),
         *columns.values(),
         "cells",
         title="At the end of training, means over seeds",
@@ -176,11 +175,12 @@ def sweep_table(ends: Sequence[Mapping[str, Any]]) -> Table:
     )
     for end in ends:
         numbers = (end["numbers"].get(name, (None, None)) for name in columns)
+        count = sum(end["outcomes"].values())
         outcomes = (f"{count} {outcome}" for outcome, count in sorted(end["outcomes"].items()))
         table.add_row(
             *map(str, end["choices"].values()),
-            *(_printed(*number) for number in numbers),
-            ", ".join(outcomes),
+            *(_printed(*number, with_error_in_brackets) for number in numbers),
+            str(count) if count == end["outcomes"].get("complete") else "\n".join(outcomes),
         )
     return table
 
@@ -216,9 +216,13 @@ def _over_seeds(values: xr.DataArray) -> str:
     return with_error(float(values.mean()), stderr)
 
 
-def _printed(value: float | None, stderr: float | None) -> str:
+def _printed(
+    value: float | None,
+    stderr: float | None,
+    printed: Callable[[float, float], str] = with_error,
+) -> str:
     """A number of a JSON file, where NaN is null."""
-    return with_error(np.nan if value is None else value, 0.0 if stderr is None else stderr)
+    return printed(np.nan if value is None else value, 0.0 if stderr is None else stderr)
 
 
 def _estimated(estimate: Estimate) -> str:

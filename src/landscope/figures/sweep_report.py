@@ -71,7 +71,7 @@ def write_sweep_report(
             "seeds": table.sizes["seed"],
         },
         settings=dict(leaves(config)),
-        heads=[*map(choice_title, choices), *(LABELS[name] for name in columns), "cells"],
+        heads=[*map(choice_title, choices), "cells", *(LABELS[name] for name in columns)],
         rows=[_row(end, columns) for end in ends],
         failed=summary["failed"],
         left_out=summary["left_out"],
@@ -83,6 +83,6 @@ def _row(end: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
     numbers = (end["numbers"].get(name) or (None, None) for name in columns)
     return [
         *map(str, end["choices"].values()),
-        *(plus_minus(*(float("nan") if x is None else x for x in number)) for number in numbers),
         ", ".join(f"{count} {outcome}" for outcome, count in sorted(end["outcomes"].items())),
+        *(plus_minus(*(float("nan") if x is None else x for x in number)) for number in numbers),
     ]
