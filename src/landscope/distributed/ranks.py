@@ -293,7 +293,8 @@ class Ranks:
                 return
             except RuntimeError:
                 if work.is_completed():
-                    raise
+                    work.wait()  # raises what it failed by, and nothing where it has just ended
+                    return
                 if self._reported():
                     raise
 
