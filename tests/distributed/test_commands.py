@@ -77,6 +77,7 @@ def test_commands_run_as_written_and_measure_what_one_process_does(folder):
                 )
 
 
+@pytest.mark.slow
 def test_other_commands_run_in_one_process(folder):
     done = run(["torchrun", "--nproc-per-node", "1", "-m", "landscope", "demo"], folder)
     assert done.returncode != 0

@@ -122,11 +122,13 @@ def geometry(group, split):
     return {name: np.abs(x) for name, x in found.items() if "vectors" not in name}
 
 
-@pytest.mark.parametrize(
-    ("size", "split"), [(1, "equal"), (2, "unequal"), (4, "equal"), (4, "unequal")]
-)
-@pytest.mark.parametrize("measure", [products, spectra, geometry])
-def test_every_number_is_that_of_one_process(measure, size, split):
+CASES = [(1, "equal"), (2, "unequal"), (4, "equal"), (4, "unequal")]
+SOME = [
+    pytest.param(*case, marks=[] if case == (2, "unequal") else pytest.mark.slow) for case in CASES
+]
+
+
+def assert_those_of_one_process(measure, size, split):
     expected = measure(None, split)
     for found in on_ranks(size, measure, split):
         assert found.keys() == expected.keys()
@@ -135,6 +137,17 @@ def test_every_number_is_that_of_one_process(measure, size, split):
             np.testing.assert_allclose(
                 found[name], value, rtol=1e-8, atol=1e-10 * scale, err_msg=name
             )
+
+
+@pytest.mark.parametrize(("size", "split"), CASES)
+def test_every_product_is_that_of_one_process(size, split):
+    assert_those_of_one_process(products, size, split)
+
+
+@pytest.mark.parametrize(("size", "split"), SOME)
+@pytest.mark.parametrize("measure", [spectra, geometry])
+def test_every_number_is_that_of_one_process(measure, size, split):
+    assert_those_of_one_process(measure, size, split)
 
 
 def _in_float32(group, split):
@@ -168,7 +181,7 @@ def _sharded(group, split):
     }
 
 
-@pytest.mark.parametrize(("size", "split"), [(1, "equal"), (2, "equal"), (4, "unequal")])
+@pytest.mark.parametrize(("size", "split"), SOME)
 def test_vectors_in_chunks(size, split):
     expected = _sharded(None, split)
     for found in on_ranks(size, _sharded, split):

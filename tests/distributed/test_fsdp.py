@@ -30,7 +30,11 @@ from tests.distributed.sharded_models import (
 )
 
 SIZES = (1, 2, 4)
-FEWER = (1, 2, pytest.param(4, marks=pytest.mark.slow))
+FEWER = (
+    pytest.param(1, marks=pytest.mark.slow),
+    2,
+    pytest.param(4, marks=pytest.mark.slow),
+)
 
 
 def _own(data, group):

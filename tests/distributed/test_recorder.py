@@ -23,12 +23,12 @@ def record(group, folder, steps):
 
 def test_rank_zero_keeps_what_all_measure_and_all_go_on_from_it(tmp_path):
     together, alone = tmp_path / "together", tmp_path / "alone"
-    assert on_ranks(2, record, together, range(3)) == [(True, [0, 2]), (False, [0, 2])]
+    assert on_ranks(2, record, together, range(2)) == [(True, [0]), (False, [0])]
     written = {file: file.stat().st_mtime_ns for file in together.rglob("snapshots/*")}
-    assert on_ranks(2, record, together, range(5)) == [(True, [0, 2, 4]), (False, [0, 2, 4])]
+    assert on_ranks(2, record, together, range(3)) == [(True, [0, 2]), (False, [0, 2])]
     assert all(file.stat().st_mtime_ns == when for file, when in written.items())
 
-    record(None, alone, range(5))
+    record(None, alone, range(3))
     measured, expected = (Run.open(folder).trajectory() for folder in (together, alone))
     for name in ("loss", "entropy", "gauss_newton_eigenvalues", "gauss_newton_trace"):
         np.testing.assert_allclose(measured[name], expected[name], rtol=1e-8, err_msg=name)

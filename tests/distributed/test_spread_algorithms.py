@@ -29,6 +29,7 @@ from tests.distributed.slices import (
 from tests.linalg.conftest import DiagonalOperator
 
 SIZES = [pytest.param(size, marks=pytest.mark.slow) for size in (1, 2)] + [4]
+KINDS = ["sharded", pytest.param("replicated", marks=pytest.mark.slow)]
 
 
 def on_spread(size, spread, kind, function, *arguments):
@@ -55,7 +56,7 @@ def _pairs(A, k, which, storage="device"):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("kind", OPERATORS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("spread", "which", "k", "storage"),
     [
@@ -116,7 +117,7 @@ def _density(A, deflate, storage):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("kind", OPERATORS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("spread", "deflate", "storage"),
     [("equal", 0, "device"), ("unequal", "converged", "disk"), ("tensors", "pairs", "host")],
@@ -132,6 +133,7 @@ def _density_of_outliers_found(A):
     return density.density, more.density, torch.tensor(more.num_probes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_density_with_outliers_found_and_probes_added(size):
     expected = _density_of_outliers_found(dense_operator(SPREADS["unequal"]))
@@ -148,7 +150,7 @@ def _estimates(A):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("spread", SPREADS)
-@pytest.mark.parametrize("kind", OPERATORS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_estimates(size, spread, kind):
     numbers, diag = _estimates(dense_operator(SPREADS[spread]))
     found = on_spread(size, spread, kind, _estimates)

@@ -145,7 +145,8 @@ def _worker(rank, run, path, store, pipe):
         pipe.send((error.ranks, str(error)))
 
 
-@pytest.mark.parametrize("run", ["eigsh", pytest.param("density", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("run", ["eigsh", "density"])
 def test_goes_on_after_one_of_four_was_killed(tmp_path, run):
     path = tmp_path / "state"
     context = mp.get_context("forkserver")
