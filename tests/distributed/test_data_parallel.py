@@ -365,6 +365,24 @@ def test_other_weights_on_a_rank_are_refused():
         assert "on rank 3" in str(error)
 
 
+def _in_one_process(group):
+    problem = problem_of(group, "equal")
+    said = []
+    for call in (ls.goldilocks, ls.intrinsic_dimension):
+        with pytest.raises(
+            ValueError, match="runs in one: give a Problem without a group"
+        ) as error:
+            call(problem)
+        said.append(str(error.value))
+    return said
+
+
+def test_what_trains_in_one_process_says_so():
+    for said in on_ranks(2, _in_one_process):
+        assert "group of 2 processes; goldilocks runs" in said[0]
+        assert "intrinsic_dimension runs" in said[1]
+
+
 def test_sharded_needs_an_operator_of_a_group():
     problem = problem_of(None, "")
     with pytest.raises(ValueError, match=r"without a group; give Problem\(\.\.\., group="):

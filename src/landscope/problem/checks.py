@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from landscope.distributed import Ranks
 from landscope.problem.batch import Batch
 from landscope.problem.data import leaves
 from landscope.problem.losses import CrossEntropy
@@ -245,4 +246,19 @@ def check_same_in_halves(whole: Float[Tensor, "T C"], halves: Float[Tensor, "T C
             "model gives an example other logits in another batch (batch statistics or another "
             "coupling of examples), so that no sum over examples exists; use running statistics, "
             "or give batch_statistics=True and all data in one batch"
+        )
+
+
+def check_one_process(ranks: Ranks | None, what: str) -> None:
+    """Refuse a problem spread over several processes for what trains in one.
+
+    Raises
+    ------
+    ValueError
+        Saying so.
+    """
+    if ranks is not None:
+        raise ValueError(
+            f"problem has a group of {ranks.size} processes; {what} runs in one: give a Problem "
+            "without a group"
         )

@@ -22,6 +22,7 @@ from landscope.hyperplanes.curvature import curvature_of
 from landscope.linalg.digest import digest
 from landscope.operators import Projected
 from landscope.problem import Problem
+from landscope.problem.checks import check_one_process
 from landscope.products import ProductMethod
 from landscope.runs import Run
 
@@ -136,6 +137,7 @@ def goldilocks(
         raise ValueError("radii is empty; name at least one radius")
     if num_hyperplanes < 1:
         raise ValueError(f"num_hyperplanes is {num_hyperplanes}; it must be at least 1")
+    check_one_process(problem.ranks, "goldilocks")
     _warn_of_normalisation(problem)
     kind = random_kind(kind)
     bases = draw_bases(problem, dim, kind, num_hyperplanes, seed)

@@ -16,6 +16,7 @@ from landscope.hyperplanes import AffineHyperplane, BasisKind
 from landscope.linalg import Estimate
 from landscope.linalg.digest import digest
 from landscope.problem import Problem
+from landscope.problem.checks import check_one_process
 from landscope.runs import Run
 from landscope.training.adam_descent import AdamDescent
 
@@ -198,6 +199,7 @@ def intrinsic_dimension(
     True
     """
     descent, test = descent or AdamDescent(), test or problem
+    check_one_process(problem.ranks, "intrinsic_dimension")
     _check(problem, dims, test, threshold, num_seeds)
     planned = _doubling(problem.num_params) if dims is None else sorted(set(dims))
     kept = (
