@@ -22,7 +22,7 @@ from benchmarks.setting import setting
 RESULTS = Path(__file__).parent / "results"
 MEMORY_LIMIT = 4 * 2**30
 """Bytes for products beside the model and the data."""
-EIGENPAIRS = {"k": 5, "tol": 1e-3, "basis_size": 16, "max_products": 60}
+EIGENPAIRS = {"k": 5, "tol": 1e-2, "basis_size": 16, "max_products": 80}
 DENSITY = {"num_probes": 2, "num_steps": 30, "storage": "disk"}
 
 

@@ -26,19 +26,21 @@ from landscope.linalg import (
 )
 from landscope.operators import (
     EmpiricalFisher,
+    FiniteDifferenceHessian,
     GaussNewton,
     Hessian,
     LogitCurvature,
     LogitJacobian,
     Preconditioned,
     Projected,
+    Sharded,
     TangentKernel,
     block_traces,
     gram_eigenpairs,
     gram_spectrum,
     low_rank_spectrum,
 )
-from landscope.problem import Problem
+from landscope.problem import Problem, ShardedProblem
 from landscope.random_model import RandomModel
 from landscope.training import AdamDescent, Recorder, goldilocks, intrinsic_dimension
 
@@ -50,6 +52,7 @@ __all__ = [
     "BasisKind",
     "EmpiricalFisher",
     "Estimate",
+    "FiniteDifferenceHessian",
     "GaussNewton",
     "Hessian",
     "LogitCurvature",
@@ -59,6 +62,8 @@ __all__ = [
     "Projected",
     "RandomModel",
     "Recorder",
+    "Sharded",
+    "ShardedProblem",
     "TangentKernel",
     "block_traces",
     "class_decomposition",

@@ -114,7 +114,7 @@ def test_writing_takes_a_small_share_of_the_time(monkeypatch, tmp_path):
 
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(os, "replace", slowly)
-    checkpoint = Checkpoint(tmp_path / "state", {})
+    checkpoint = Checkpoint(tmp_path / "state", {}, krylov.space)
     for _ in range(1000):
         now[0] += 0.1
         checkpoint.save_if_due(krylov)

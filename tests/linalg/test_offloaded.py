@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from landscope.linalg import eigsh
-from landscope.linalg.offloaded import OffloadedSpace, stored_in
+from landscope.linalg.offloaded import OffloadedBasis, stored_in
 from landscope.linalg.space import Basis, DenseSpace
 
 from .conftest import DiagonalOperator
@@ -62,7 +62,7 @@ def test_unknown_storage_is_refused(tmp_path):
     with pytest.raises(ValueError, match="storage must name a folder that exists"):
         stored_in(space, tmp_path / "missing")
     assert stored_in(space, "device") is space
-    assert isinstance(stored_in(space, "host"), OffloadedSpace)
+    assert isinstance(stored_in(space, "host").basis(1), OffloadedBasis)
 
 
 PEAK = """

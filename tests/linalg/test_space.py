@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from landscope.linalg.gaussian_vectors import gaussian_rows
 from landscope.linalg.space import DenseSpace, orthogonalise, space_of
 
 
@@ -23,6 +24,24 @@ def test_random_vectors_are_seeded_and_leave_the_global_state_alone():
     assert torch.equal(first, second)
     assert first.shape == (50, 3)
     assert first.dtype == torch.float32
+
+
+def test_parts_of_long_random_vectors_are_drawn_alone(monkeypatch):
+    """Whatever part is asked for, the numbers are those of the whole, and so is what follows."""
+    monkeypatch.setattr("landscope.linalg.gaussian_vectors.ENTRIES_PER_DRAW", 1000)
+    drawn = []
+    for ranges in ([(0, 5500)], [(0, 10), (900, 2100), (5499, 5500)], [(3, 5)], []):
+        generator = torch.Generator().manual_seed(5)
+        rows = gaussian_rows(2, 5500, ranges, generator, torch.float32)
+        drawn.append((ranges, rows, torch.rand(3, generator=generator)))
+    (_, whole, following), *parts = drawn
+    assert abs(whole.mean()) < 0.03
+    assert abs(whole.std() - 1) < 0.03
+    assert len(whole.unique()) > 0.99 * whole.numel()  # no chunk is drawn twice
+    for ranges, rows, after in parts:
+        expected = torch.cat([whole[:, :0], *(whole[:, a:b] for a, b in ranges)], dim=1)
+        assert torch.equal(rows, expected)
+        assert torch.equal(after, following)
 
 
 def test_inner_products_of_long_float32_vectors_keep_their_digits():

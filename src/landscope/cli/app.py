@@ -16,6 +16,7 @@ from landscope.cli.reproduce import reproduce
 from landscope.cli.show import show
 from landscope.cli.sweep import sweep
 from landscope.cli.train import train
+from landscope.distributed import is_launched
 
 app = typer.Typer(
     name="landscope",
@@ -41,6 +42,7 @@ app.add_typer(config, name="config")
 
 @app.callback()
 def landscope(
+    ctx: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Measure the local geometry of a neural network's loss landscape.
@@ -50,3 +52,8 @@ def landscope(
 
     Start with:  [bold]landscope demo[/bold]
     """
+    if is_launched() and ctx.invoked_subcommand != "measure":
+        raise ValueError(
+            f"landscope {ctx.invoked_subcommand} runs in one process; what torchrun can start is "
+            "landscope measure"
+        )

@@ -10,6 +10,7 @@ from landscope.cli.config_options import mirrors
 from landscope.cli.options import DataRoot, Out, Seed, TargetDevice, TargetName, Trust
 from landscope.cli.progress import progress_bar, working
 from landscope.cli.results import print_snapshot, print_trajectory, write_report_of
+from landscope.distributed import launched_group
 from landscope.experiments import measure_checkpoints, measure_point, resolve_target
 from landscope.training import MeasureConfig
 
@@ -45,20 +46,26 @@ def measure(
     Of checkpoints the step is the number in their name. The same command again measures those
     that are new.
 
+    Under torchrun all processes measure together, each on its part of the data.
+
     Example:  [bold]landscope measure point.yaml --checkpoints FOLDER --out runs/point[/bold]
     """
-    resolved = resolve_target(target, seed=seed, device=device, data_root=data_root, trust=trust)
     chosen = {name: value for name, value in choices.items() if value is not None}
-    options = MeasureConfig(**{**resolved.measure.model_dump(), **chosen})
-    resolved = replace(resolved, measure=options)
-    if folder := checkpoints or resolved.checkpoints:
-        with progress_bar("checkpoints") as progress:
-            run = measure_checkpoints(
-                resolved, folder, out, seed=seed, trust=trust, progress=progress
-            )
-        print_trajectory(run)
-    else:
-        with working(f"measuring {resolved.problem}"):
-            run = measure_point(resolved, out, seed=seed)
-        print_snapshot(run)
-    write_report_of(run)
+    with launched_group(device) as (group, device):
+        resolved = resolve_target(
+            target, seed=seed, device=device, data_root=data_root, trust=trust, group=group
+        )
+        options = MeasureConfig(**{**resolved.measure.model_dump(), **chosen})
+        resolved = replace(resolved, measure=options)
+        folder = checkpoints or resolved.checkpoints
+        if folder:
+            with progress_bar("checkpoints") as progress:
+                run = measure_checkpoints(
+                    resolved, folder, out, seed=seed, trust=trust, progress=progress
+                )
+        else:
+            with working(f"measuring {resolved.problem}"):
+                run = measure_point(resolved, out, seed=seed)
+    if run:  # rank 0 keeps it
+        (print_trajectory if folder else print_snapshot)(run)
+        write_report_of(run)

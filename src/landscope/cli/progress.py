@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from landscope.distributed import leads
+
 
 @contextmanager
 def progress_bar(unit: str = "steps") -> Iterator[Callable[[int, int, str], None]]:
@@ -17,7 +19,7 @@ def progress_bar(unit: str = "steps") -> Iterator[Callable[[int, int, str], None
         TextColumn(unit),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=Console(stderr=True, quiet=not leads())) as bar:
         task = bar.add_task("starting", total=None)
 
         def show(done: int, total: int, doing: str) -> None:
@@ -29,5 +31,5 @@ def progress_bar(unit: str = "steps") -> Iterator[Callable[[int, int, str], None
 @contextmanager
 def working(doing: str) -> Iterator[None]:
     """Show that something is being done whose length is not known."""
-    with Console(stderr=True).status(doing):
+    with Console(stderr=True, quiet=not leads()).status(doing):
         yield

@@ -179,7 +179,7 @@ def sweep_table(ends: Sequence[Mapping[str, Any]]) -> Table:
         outcomes = (f"{count} {outcome}" for outcome, count in sorted(end["outcomes"].items()))
         table.add_row(
             *map(str, end["choices"].values()),
-            *(_printed(mean, stderr, with_error_in_brackets) for mean, stderr in numbers),
+            *(_printed(mean, error, with_error_in_brackets) for mean, error in numbers),
             str(count) if count == end["outcomes"].get("complete") else "\n".join(outcomes),
         )
     return table

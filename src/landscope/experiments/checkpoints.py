@@ -27,7 +27,7 @@ def measure_checkpoints(
     seed: int = 0,
     trust: bool = False,
     progress: Progress = silent,
-) -> Run:
+) -> Run | None:
     """Measure a target at each checkpoint of a folder, in ascending order of steps.
 
     Parameters
@@ -48,7 +48,8 @@ def measure_checkpoints(
     Returns
     -------
     Run
-        With a snapshot of each step; drifts are taken from the first one measured.
+        With a snapshot of each step; drifts are taken from the first one measured. None but on
+        rank 0 of several processes.
 
     Raises
     ------
@@ -65,7 +66,8 @@ def measure_checkpoints(
         "measure": target.measure.model_dump(mode="json"),
         "seed": seed,
     }
-    run = Run.create(out, config)
+    with target.problem.together():
+        run = Run.create(out, config) if target.problem.leads else None
     measure = partial(geometry.measure, seed=seed, **target.measure.model_dump())
     with Recorder(target.problem, run, list(files), measure) as recorder:
         for done, (step, path) in enumerate(files.items()):

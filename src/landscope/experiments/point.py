@@ -10,7 +10,7 @@ from landscope.runs import Run
 from landscope.training.summary import summarize
 
 
-def measure_point(target: Target, out: str | Path, *, seed: int = 0) -> Run:
+def measure_point(target: Target, out: str | Path, *, seed: int = 0) -> Run | None:
     """Measure a target into a run folder, as its step 0.
 
     Parameters
@@ -25,22 +25,28 @@ def measure_point(target: Target, out: str | Path, *, seed: int = 0) -> Run:
     Returns
     -------
     Run
+        None but on rank 0 of several processes.
 
     Raises
     ------
     ValueError
         If `out` holds a run of another target, other weights, other data or another seed.
     """
+    problem = target.problem
     config = {
         "target": target.description,
-        "point": fingerprint(target.problem),
+        "point": fingerprint(problem),
         "measure": target.measure.model_dump(mode="json"),
         "seed": seed,
     }
-    run = Run.create(out, config)
-    if not run.steps():
-        run.write_snapshot(0, measure(target.problem, seed=seed, **target.measure.model_dump()))
-    run.write_summary(summarize(run))
+    with problem.together():
+        run = Run.create(out, config) if problem.leads else None
+    measured = problem.agreed(lambda: bool(run and run.steps()))
+    snapshot = None if measured else measure(problem, seed=seed, **target.measure.model_dump())
+    if run:
+        if snapshot:
+            run.write_snapshot(0, snapshot)
+        run.write_summary(summarize(run))
     return run
 
 

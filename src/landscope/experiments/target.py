@@ -4,10 +4,12 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
+
+from torch.distributed import ProcessGroup
 
 from landscope.experiments.config_file import read_config
 from landscope.experiments.point_config import PointConfig
@@ -69,6 +71,7 @@ def resolve_target(
     device: str | None = None,
     data_root: str | Path | None = None,
     trust: bool = False,
+    group: ProcessGroup | None = None,
 ) -> Target:
     """Return the Problem that `target` names.
 
@@ -86,6 +89,8 @@ def resolve_target(
         Folder of the data files.
     trust : bool
         Unpickle the weights that a file names, should they be more than plain weights.
+    group : torch.distributed.ProcessGroup, optional
+        Processes that all name this target: its data are split over them.
 
     Returns
     -------
@@ -96,7 +101,13 @@ def resolve_target(
     ValueError, FileNotFoundError, ImportError, TypeError
         If there is no such target, or it is no Problem.
     """
-    options: dict[str, Any] = {"seed": seed, "device": device, "data_root": data_root}
+    found = _resolved(target, trust, seed=seed, device=device, data_root=data_root)
+    if group is None or found.problem.ranks:  # a function may split its data itself
+        return found
+    return replace(found, problem=found.problem.across(group))
+
+
+def _resolved(target: str, trust: bool, **options: Any) -> Target:
     if Path(target).suffix in {".yaml", ".yml", ".json"}:
         return _from_file(Path(target), trust=trust, **options)
     if ":" in target:

@@ -92,10 +92,13 @@ def class_probabilities(
             f"problem has {problem.num_classes} logit; class probabilities need at least two"
         )
     kept = choose_logits(problem, logits, seed)
-    parts = [_of_examples(z.double(), kept.to(z.device)) for z in problem.logits_in_chunks()]
-    variances, entropies, participations, largest, predicted, p = map(
-        torch.cat, zip(*parts, strict=True)
+    found = problem.rows_over_ranks(
+        lambda: torch.cat(
+            [_of_examples(z.double(), kept.to(z.device)) for z in problem.logits_in_chunks()]
+        )
     )
+    variances, entropies, participations, largest, predicted = found[:, :5].T
+    p = found[:, 5:]
     variance = mean_over_examples(variances)
     sigma_z = float(variance) ** 0.5
     correct = predicted == class_labels(problem)
@@ -112,11 +115,12 @@ def class_probabilities(
     )
 
 
-def _of_examples(z: Float64[Tensor, "n C"], kept: Int64[Tensor, " K"]) -> tuple[Tensor, ...]:
+def _of_examples(z: Float64[Tensor, "n C"], kept: Int64[Tensor, " K"]) -> Float64[Tensor, "n 5+K"]:
     """Variance of the logits, entropy, participation, largest p, predicted class, some of p."""
     p = z.softmax(1)
     entropy, participation = torch.special.entr(p).sum(1), p.square().sum(1)
-    return z.var(1), entropy, participation, p.amax(1), z.argmax(1), p[:, kept]
+    numbers = torch.stack([z.var(1), entropy, participation, p.amax(1), z.argmax(1).double()], 1)
+    return torch.cat([numbers, p[:, kept]], 1)
 
 
 def mean_over_examples(x: Float64[Tensor, " N"]) -> Estimate:

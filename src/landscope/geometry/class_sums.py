@@ -64,24 +64,36 @@ def class_sums(
         Bytes for the 2·A·C·D sums, by default 40 % of what is free: where they take more, a first
         pass finds the norms, and each further one the sums of some layers.
     """
-    J = LayerwiseJacobian(problem)
-    C = problem.num_classes
-    if memory_limit is None:
-        memory_limit = int(MEMORY_SHARE * psutil.virtual_memory().available)
-    A = num_classes
+    A, C = num_classes, problem.num_classes
+    with problem.together():
+        J = LayerwiseJacobian(problem.local)
+        if memory_limit is None:
+            memory_limit = int(MEMORY_SHARE * psutil.virtual_memory().available)
+    if problem.ranks:  # the smallest of all: they visit the same layers
+        memory_limit = -int(problem.ranks.largest(torch.tensor(-memory_limit)))
     visits = _visits(J, max(1, memory_limit // (2 * 8 * A * C)))
-    found = _Accumulated(problem, labels, A)
+    found = _Accumulated(problem.local, labels[problem.own_terms], A)
     if len(visits) > 1:
-        everything = J.parts()
-        for chunk in J.chunks(everything, order=found.order):
-            found.add_norms(chunk)
-    for parts in visits:
-        totals = [found.norms.new_zeros(2, A, C, part.num_columns) for part in parts]
-        for chunk in J.chunks(parts, order=found.order):
-            if len(visits) == 1:
+        with problem.together():
+            everything = J.parts()
+            for chunk in J.chunks(everything, order=found.order):
                 found.add_norms(chunk)
-            found.add_sums(chunk, totals)
-        found.reduce(parts, totals)
+    for parts in visits:
+        widths = [part.num_columns for part in parts]
+        zeros = found.norms.new_zeros(2, A, C, sum(widths))
+
+        def add_up(
+            parts: list[Part] = parts, widths: list[int] = widths, total: Tensor = zeros
+        ) -> Tensor:
+            for chunk in J.chunks(parts, order=found.order):
+                if len(visits) == 1:
+                    found.add_norms(chunk)
+                found.add_sums(chunk, total.split(widths, dim=3))
+            return total
+
+        found.reduce(parts, problem.over_ranks(add_up, like=zeros).split(widths, dim=3))
+    found.norms = problem.rows_over_ranks(lambda: found.norms)
+    found.same_example = problem.over_ranks(lambda: found.same_example, like=found.same_example)
     return found.result()
 
 
@@ -110,7 +122,7 @@ class _Accumulated:
         for label, group in zip(*self._groups(chunk), strict=True):
             self.same_example[label] += cosines[group].sum(0)
 
-    def add_sums(self, chunk: Chunk, totals: list[Tensor]) -> None:
+    def add_sums(self, chunk: Chunk, totals: Sequence[Tensor]) -> None:
         """Class by class, of unit gradients and of gradients, for the chunk's blocks."""
         unit = _inverse(self.norms[chunk.terms])
         weights = torch.stack([unit, torch.ones_like(unit)]).to(self.dtype)
@@ -119,7 +131,7 @@ class _Accumulated:
             for label, partial in zip(classes, block.sums(weights, groups), strict=True):
                 total[:, label] += partial
 
-    def reduce(self, parts: Sequence[Part], totals: list[Tensor]) -> None:
+    def reduce(self, parts: Sequence[Part], totals: Sequence[Tensor]) -> None:
         """Inner products of the class sums of these parts, and their sum over classes."""
         for part, total in zip(parts, totals, strict=True):
             for gram, class_sums in zip(self.grams, total, strict=True):

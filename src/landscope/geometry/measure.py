@@ -11,6 +11,7 @@ import torch
 import xarray as xr
 from jaxtyping import Float, Float64
 
+from landscope.distributed import LostRankError
 from landscope.geometry.chosen_logits import Logits, choose_logits
 from landscope.geometry.class_decomposition import class_decomposition
 from landscope.geometry.class_labels import class_labels
@@ -188,6 +189,8 @@ def measure(
     for name in (name for name in measurements if name in parts):
         try:
             values |= measurements[name]()
+        except LostRankError:
+            raise  # nobody can go on without it
         except Exception as failure:  # whatever it is, what was measured is kept
             failures.append(f"{name}: {failure}")
             warnings.warn(f"measure leaves out {name}: {failure}", stacklevel=2)

@@ -138,5 +138,5 @@ def _dense(problem: Problem, k: int, reference: Problem | None) -> TangentKernel
 
 
 def kernel_matrix(problem: Problem) -> Float64[Tensor, "NC NC"]:
-    """K = J Jᵀ itself, rows and columns by example, then logit."""
-    return fill_lower(gram_matrix(LayerwiseJacobian(problem)))
+    """K = J Jᵀ itself, rows and columns by example, then logit; each process computes all of it."""
+    return fill_lower(gram_matrix(LayerwiseJacobian(problem.gathered())))

@@ -14,7 +14,7 @@ from landscope.hyperplanes.draw import draw_basis
 from landscope.hyperplanes.given import given_basis
 from landscope.hyperplanes.kind import BasisKind
 from landscope.hyperplanes.model import HyperplaneModel
-from landscope.linalg.checkpoint import digest
+from landscope.linalg.digest import digest
 from landscope.operators import Projected
 from landscope.problem import Problem
 from landscope.products import ProductMethod

@@ -1,139 +1,168 @@
-"""Krylov spaces in a file, from which a killed iteration goes on."""
+"""Krylov spaces in store, from which a killed iteration goes on."""
 
-import hashlib
 import json
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Shaped
-from safetensors import SafetensorError, safe_open
+from jaxtyping import Float
 from torch import Tensor
 
+from landscope.linalg.first_rank_file import FirstRankFile
 from landscope.linalg.krylov import KrylovSubspace
 from landscope.linalg.product import CountedProduct
+from landscope.linalg.replicated import ReplicatedSpace
+from landscope.linalg.sharded import ShardedSpace
+from landscope.linalg.space import VectorSpace
+from landscope.linalg.state_file import StateFile
 
 SHARE_OF_TIME = 0.05  # that may go into writing
-_TYPES = {
-    torch.float32: "F32",
-    torch.float64: "F64",
-    torch.int64: "I64",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
-}
+
+
+@runtime_checkable
+class Store(Protocol):
+    """Where arguments, small tensors and vectors are kept; all processes call it alike."""
+
+    def agreed(self, due: bool) -> bool:
+        """Whether all are to write, where each finds that it is time or not."""
+
+    def exists(self) -> bool:
+        """Whether there is something to read."""
+
+    def read(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Arguments and small tensors."""
+
+    def vector(self, name: str) -> Float[Tensor, " D"]:
+        """One vector, as far as it is held here."""
+
+    def write(
+        self,
+        arguments: Mapping[str, Any],
+        small: Mapping[str, Tensor],
+        vectors: Mapping[str, Callable[[], Float[Tensor, " D"]]],
+    ) -> None:
+        """Write all anew; a process killed at any moment leaves the last whole state."""
+
+    def remove(self) -> None:
+        """Remove all."""
+
+
+def store_at(path: Path, space: VectorSpace) -> Store:
+    """A folder where the space's vectors are spread over processes, a file where they are not."""
+    if isinstance(space, ShardedSpace):
+        from landscope.linalg.state_folder import StateFolder  # slow to import
+
+        return StateFolder(path, space)
+    if isinstance(space, ReplicatedSpace):
+        return FirstRankFile(path, space)
+    return StateFile(path, space)
 
 
 class Checkpoint:
-    """One safetensors file with the state of Krylov iterations, written beside and renamed.
+    """The state of Krylov iterations, kept where a killed process leaves the last whole one.
 
-    A process killed at any moment leaves the last whole file. Called again with the same
-    arguments, the iteration goes on from there and takes the same steps; one product then compares
-    A with what was applied before. The file is removed when the iteration has finished.
+    Called again with the same arguments, the iteration goes on from there and takes the same steps;
+    one product then compares A with what was applied before. What is kept is removed when the
+    iteration has finished.
 
     Parameters
     ----------
     path : str or Path
-        The file.
+        A file; a folder where vectors are spread over processes.
     arguments : mapping of str to JSON values
         What must be the same when the iteration goes on.
+    space : VectorSpace
+        Of the vectors.
 
     Attributes
     ----------
     state : dict of str to Tensor
-        What is kept beside the Krylov spaces: at first as the file has it; written with each save.
+        What is kept beside the Krylov spaces: at first as it was found; written with each save.
+    vectors : dict of str to Tensor of shape (D, k)
+        The same, for vectors of the space.
     unrestored : bool
-        Whether the file holds Krylov spaces that were not restored yet.
+        Whether there are Krylov spaces that were not restored yet.
 
     Raises
     ------
     ValueError
-        If the file is damaged, or was written with other arguments.
+        If what is there is damaged, or was written with other arguments.
     """
 
-    def __init__(self, path: str | Path, arguments: Mapping[str, Any]):
+    def __init__(self, path: str | Path, arguments: Mapping[str, Any], space: VectorSpace):
         self.path = Path(path)
         self.arguments = json.loads(json.dumps(dict(arguments)))
         self.state: dict[str, Tensor] = {}
+        self.vectors: dict[str, Tensor] = {}
+        self._store = store_at(self.path, space)
+        self._found: dict[str, Tensor] = {}
         self._written, self._duration = time.monotonic(), 0.0
-        self.unrestored = self.path.exists()
+        self.unrestored = self._store.exists()
         if self.unrestored:
-            self._compare(self._metadata())
+            arguments, self._found = self._store.read()
+            self._compare(arguments)
             self._recall()
 
     def restore(self, *spaces: KrylovSubspace) -> bool:
-        """Fill empty Krylov spaces of one operator from the file, once; False where there is none.
+        """Fill empty Krylov spaces of one operator from what is kept, once; False without any.
 
         Raises
         ------
         ValueError
-            If A gives another product than it did when the file was written.
+            If A gives another product than it did when they were written.
         """
         if not self.unrestored:
             return False
         self.unrestored = False
-        with safe_open(self.path, framework="pt") as file:
-            for s, krylov in enumerate(spaces):
-                krylov.H = file.get_tensor(f"{s}.H")
-                krylov.scale = file.get_tensor(f"{s}.scale").item()
-                krylov.product.count = int(file.get_tensor("count"))
-                for i in range(len(krylov.H)):
-                    krylov.basis.append(file.get_tensor(f"{s}.q{i}"))
+        for s, krylov in enumerate(spaces):
+            krylov.H = self._found[f"{s}.H"]
+            krylov.scale = self._found[f"{s}.scale"].item()
+            krylov.product.count = int(self._found["count"])
+            for i in range(len(krylov.H)):
+                krylov.basis.append(self._store.vector(f"{s}.q{i}"))
         self._compare_products(spaces[0])
         return True
 
     def save_if_due(self, *spaces: KrylovSubspace) -> None:
-        """Write the file, but for at most a twentieth of the time that passes."""
-        if time.monotonic() - self._written >= self._duration / SHARE_OF_TIME:
+        """Write, but for at most a twentieth of the time that passes."""
+        due = time.monotonic() - self._written >= self._duration / SHARE_OF_TIME
+        if self._store.agreed(due):
             self.save(*spaces)
 
     def save(self, *spaces: KrylovSubspace) -> None:
-        """Write Krylov spaces of one operator, and ``state``."""
+        """Write Krylov spaces of one operator, ``state`` and ``vectors``."""
         started = time.monotonic()
         small = {"count": torch.tensor(spaces[0].product.count)}
+        vectors: dict[str, Callable[[], Tensor]] = {}
         for s, krylov in enumerate(spaces):
             small[f"{s}.H"] = krylov.H
             small[f"{s}.scale"] = torch.tensor(krylov.scale, dtype=torch.float64)
+            for i in range(krylov.basis.size):
+                vectors[f"{s}.q{i}"] = partial(_column, krylov.basis.block, i)
         small |= {f"state.{name}": tensor for name, tensor in self.state.items()}
-        beside = self._beside
-        with open(beside, "wb") as file:
-            file.write(_header(self.arguments, small, spaces))
-            for tensor in _tensors(small, spaces):
-                file.write(tensor.contiguous().numpy().tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, self.path)
+        for name, block in self.vectors.items():
+            small[f"vectors.{name}"] = torch.tensor(block.shape[1])
+            for i, column in enumerate(block.T):
+                vectors[f"{name}.{i}"] = partial(_itself, column)
+        self._store.write(self.arguments, small, vectors)
         self._written = time.monotonic()
         self._duration = self._written - started
 
     def remove(self) -> None:
-        """Remove the file: the iteration has finished."""
-        self.path.unlink(missing_ok=True)
-        self._beside.unlink(missing_ok=True)
-
-    @property
-    def _beside(self) -> Path:
-        return self.path.with_name(f".{self.path.name}.partial")
-
-    def _metadata(self) -> dict[str, Any]:
-        try:
-            with safe_open(self.path, framework="pt") as file:
-                return json.loads(file.metadata()["arguments"])
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"checkpoint {self.path} is damaged or none of a Krylov iteration: "
-                f"remove it to start anew"
-            ) from error
+        """Remove what is kept: the iteration has finished."""
+        self._store.remove()
 
     def _recall(self) -> None:
-        with safe_open(self.path, framework="pt") as file:
-            self.state = {
-                name.removeprefix("state."): file.get_tensor(name)
-                for name in set(file.keys())
-                if name.startswith("state.")
-            }
+        for key, tensor in self._found.items():
+            kind, _, name = key.partition(".")
+            if kind == "state":
+                self.state[name] = tensor
+            elif kind == "vectors":
+                columns = [self._store.vector(f"{name}.{i}") for i in range(int(tensor))]
+                self.vectors[name] = torch.stack(columns).T
 
     def _compare(self, written: dict[str, Any]) -> None:
         for name in self.arguments | written:
@@ -178,39 +207,9 @@ class Checkpoint:
             )
 
 
-def digest(tensor: Shaped[Tensor, "..."] | None) -> str | None:
-    """A short fingerprint of a tensor's entries, to compare arguments by."""
-    if tensor is None:
-        return None
-    return hashlib.sha256(tensor.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+def _column(block: Callable[[int, int], Tensor], i: int) -> Float[Tensor, " D"]:
+    return block(i, i + 1)[:, 0]
 
 
-def _header(
-    arguments: Mapping[str, Any], small: Mapping[str, Tensor], spaces: Sequence[KrylovSubspace]
-) -> bytes:
-    """The head of a safetensors file; the vectors follow one by one, never all in memory."""
-    entries: dict[str, Any] = {"__metadata__": {"arguments": json.dumps(arguments)}}
-    offset = 0
-    vectors = {
-        f"{s}.q{i}": torch.empty(krylov.space.local_dim, dtype=krylov.space.dtype, device="meta")
-        for s, krylov in enumerate(spaces)
-        for i in range(krylov.basis.size)
-    }
-    for name, tensor in (dict(small) | vectors).items():
-        stop = offset + tensor.nbytes
-        entries[name] = {
-            "dtype": _TYPES[tensor.dtype],
-            "shape": list(tensor.shape),
-            "data_offsets": [offset, stop],
-        }
-        offset = stop
-    text = json.dumps(entries).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
-
-
-def _tensors(small: Mapping[str, Tensor], spaces: Sequence[KrylovSubspace]) -> Iterator[Tensor]:
-    yield from (tensor.cpu() for tensor in small.values())
-    for krylov in spaces:
-        for i in range(krylov.basis.size):
-            yield krylov.basis.block(i, i + 1)[:, 0].cpu()
+def _itself(vector: Float[Tensor, " D"]) -> Float[Tensor, " D"]:
+    return vector

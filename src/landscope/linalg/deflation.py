@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from landscope.linalg.krylov import KrylovSubspace
@@ -28,9 +28,15 @@ class DeflatedProduct(CountedProduct):
         super().__init__(A, storage)
         self.basis = basis
 
-    def __call__(self, block: Float[Tensor, "D b"]) -> Float[Tensor, "D b"]:
-        """Give PAV for a block orthogonal to Q."""
-        return self.rest(super().__call__(block))
+    def measured(
+        self, block: Float[Tensor, "D b"]
+    ) -> tuple[Float[Tensor, "D b"], Float64[Tensor, " b"]]:
+        """Give PAV and the length of each product, for a block orthogonal to Q."""
+        images, lengths = super().measured(block)
+        if self.basis.shape[1] == 0:
+            return images, lengths
+        images = self.rest(images)
+        return images, self.space.norms(images)
 
     def rest(self, block: Float[Tensor, "D b"]) -> Float[Tensor, "D b"]:
         """Give what of a block is orthogonal to Q."""

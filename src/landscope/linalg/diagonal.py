@@ -11,6 +11,7 @@ from torch import Tensor
 
 from landscope.linalg.deflation import Deflation
 from landscope.linalg.product import CountedProduct
+from landscope.linalg.space import space_of
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ def diagonal(A: Any, num_probes: int = 30, seed: int = 0) -> Diagonal:
     if n == 0:
         return Diagonal(certain, torch.zeros_like(certain), math.inf, num_products)
     values = certain + samples.mean(dim=1)
-    rounding = 10 * torch.finfo(values.dtype).eps * values.abs().max()
+    largest = space_of(A).extremes(values[:, None])[0].abs().to(values)
+    rounding = 10 * torch.finfo(values.dtype).eps * largest
     stderr = torch.hypot(samples.std(dim=1) / math.sqrt(n), rounding)
     return Diagonal(values, stderr, float(n - 1), num_products)
 

@@ -7,11 +7,11 @@ from typing import Any, cast, get_args
 from jaxtyping import Float
 from torch import Tensor
 
-from landscope.linalg.checkpoint import Checkpoint, digest
+from landscope.linalg.checkpoint import Checkpoint
 from landscope.linalg.eigenpairs import Eigenpairs, rayleigh_ritz
 from landscope.linalg.ends import Which
 from landscope.linalg.product import CountedProduct
-from landscope.linalg.space import VectorSpace
+from landscope.linalg.space import VectorSpace, space_of
 from landscope.linalg.thick_restart import ThickRestart
 
 
@@ -68,7 +68,9 @@ def eigsh(
     checkpoint : str, Path or Checkpoint, optional
         A file that keeps the state of the iteration, for at most a twentieth of the time. If it
         exists, the iteration goes on from there, after one product that compares A; at the end it
-        is removed. As a `Checkpoint` it is the caller's, who compared the arguments and removes it.
+        is removed. Where vectors are spread over processes it is a folder, from which another
+        number of them can go on. As a `Checkpoint` it is the caller's, who compared the arguments
+        and removes it.
 
     Returns
     -------
@@ -135,13 +137,16 @@ def eigsh(
         identity = space.identity()
         pairs, _ = rayleigh_ritz(product, identity, product(identity), k, which, tol)
     else:
+        start = None if v0 is None else _start(v0, space, basis_size // 2)
         arguments = {"algorithm": "eigsh", "D": space.dim, "dtype": str(space.dtype)}
-        arguments |= {"k": k, "which": which, "tol": tol, "seed": seed, "v0": digest(v0)}
+        arguments |= {"k": k, "which": which, "tol": tol, "seed": seed}
+        arguments |= {"v0": None if v0 is None else space.digest(v0)}
         arguments |= {"basis_size": basis_size, "max_products": max_products}
         file = (
-            Checkpoint(checkpoint, arguments) if isinstance(checkpoint, str | Path) else checkpoint
+            Checkpoint(checkpoint, arguments, space)
+            if isinstance(checkpoint, str | Path)
+            else checkpoint
         )
-        start = None if v0 is None else _start(v0, space, basis_size // 2)
         if coarse is not None and not (file and file.unrestored):
             start = _coarse_vectors(coarse, A, k, which, tol, seed)
         search = ThickRestart(product, k, which, tol, basis_size, max_products, seed, file)
@@ -186,6 +191,12 @@ def _coarse_vectors(
                 f"coarse must have A's {name}, {getattr(A, name)}, "
                 f"got {getattr(coarse, name, None)}"
             )
+    held = space_of(coarse).local_dim, space_of(A).local_dim
+    if held[0] != held[1]:
+        raise ValueError(
+            f"coarse must act on vectors that are spread over processes as A's are, {held[1]} "
+            f"entries here, got {held[0]}"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return eigsh(coarse, k, which, tol, seed).vectors

@@ -76,11 +76,11 @@ class KrylovSubspace:
         What of their images is outside of [Q W] is appended to W.
         """
         count = self.pending if count is None else count
-        self.absorb(self.product(self.basis.block(self.size, self.size + count)))
+        self.absorb(*self.product.measured(self.basis.block(self.size, self.size + count)))
 
-    def absorb(self, images: Float[Tensor, "D b"]) -> None:
+    def absorb(self, images: Float[Tensor, "D b"], lengths: Float64[Tensor, " b"]) -> None:
         """Expand by products of A with the first vectors of W that are known already."""
-        self.scale = max(self.scale, self.space.norms(images).max().item())
+        self.scale = max(self.scale, lengths.max().item())
         columns = self._extend(images, self.scale, self.coupling[: images.shape[1]])
         self.H = torch.cat([_pad_rows(self.H, self.basis.size), columns], dim=1)
 

@@ -1,7 +1,9 @@
 """Vectors whose Krylov basis is kept away from the operator: in host memory or on disk."""
 
+import copy
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -9,7 +11,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from landscope.linalg.space import DenseSpace, VectorSpace, inner_products
+from landscope.linalg.space import DenseSpace, StoredBasis, VectorSpace, inner_products
 
 BYTES_PER_CHUNK = 2**23  # of a basis that are in work at a time
 
@@ -40,57 +42,41 @@ def stored_in(space: VectorSpace, storage: str | Path) -> VectorSpace:
     folder = Path(tempfile.gettempdir()) if storage == "disk" else storage
     if isinstance(folder, Path) and not folder.is_dir():
         raise ValueError(f"storage must name a folder that exists, got {folder}")
-    return OffloadedSpace(
-        space.dim, space.dtype, space.device, folder if isinstance(folder, Path) else None
-    )
+    stored = copy.copy(space)
+    stored.store = partial(OffloadedBasis, folder=folder if isinstance(folder, Path) else None)
+    return stored
 
 
-class OffloadedSpace(DenseSpace):
-    """R^D on one device, with bases in host memory or in files.
+class OffloadedBasis(StoredBasis):
+    """Vectors of a DenseSpace, read in chunks of entries.
 
     Parameters
     ----------
-    dim, dtype, device
-        As for `DenseSpace`.
+    space : DenseSpace
+        Their space.
+    capacity : int
+        The most vectors.
     folder : Path, optional
-        Where the files are made that hold the bases; host memory by default.
+        Where a file is made that holds them; host memory by default.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        dtype: torch.dtype,
-        device: torch.device | str = "cpu",
-        folder: Path | None = None,
-    ):
-        super().__init__(dim, dtype, device)
-        self.folder = folder
-
-    def basis(self, capacity: int) -> "OffloadedBasis":  # type: ignore[override]
-        """Room for ``capacity`` vectors."""
-        rows = _HostRows(self, capacity) if self.folder is None else _FileRows(self, self.folder)
-        return OffloadedBasis(self, rows)
-
-
-class OffloadedBasis:
-    """Vectors of an OffloadedSpace, read in chunks of entries."""
-
-    def __init__(self, space: OffloadedSpace, rows: "_Rows"):
+    def __init__(self, space: DenseSpace, capacity: int, folder: Path | None = None):
         self.space = space
         self.size = 0
-        self._rows = rows
+        self._rows: _Rows = (
+            _HostRows(space, capacity) if folder is None else _FileRows(space, folder)
+        )
 
     def append(self, vector: Float[Tensor, " D"]) -> None:
         """Store one more vector."""
-        self._rows.write(self.size, 0, vector[None])
+        self._rows.write(self.size, 0, self.space.kept(vector)[None])
         self.size += 1
 
     def block(self, start: int, stop: int) -> Float[Tensor, "D b"]:
         """Give the vectors q_start … q_{stop-1} where products are computed."""
-        return self._rows.read(start, stop, slice(0, self.space.dim)).T
+        return self._rows.read(start, stop, slice(0, self.space.local_dim)).T
 
-    def gram(self, block: Float[Tensor, "D b"]) -> Float64[Tensor, "n b"]:
-        """Inner products QᵀX."""
+    def _products(self, block: Float[Tensor, "D b"]) -> Float64[Tensor, "n b"]:
         total = torch.zeros(self.size, block.shape[1], dtype=torch.float64)
         for entries in self._chunks():
             total += inner_products(self._rows.read(0, self.size, entries), block[entries])
@@ -100,7 +86,8 @@ class OffloadedBasis:
         """Linear combinations QC."""
         space = self.space
         weights = coefficients.to(space.device, space.dtype)
-        combined = torch.empty(space.dim, weights.shape[1], dtype=space.dtype, device=space.device)
+        combined = torch.empty(space.local_dim, weights.shape[1], dtype=space.dtype)
+        combined = combined.to(space.device)
         for entries in self._chunks():
             combined[entries] = self._rows.read(0, self.size, entries).T @ weights
         return combined
@@ -116,7 +103,7 @@ class OffloadedBasis:
     def _chunks(self) -> list[slice]:
         itemsize = self.space.dtype.itemsize
         length = max(1, BYTES_PER_CHUNK // (itemsize * max(self.size, 1)))
-        dim = self.space.dim
+        dim = self.space.local_dim
         return [slice(first, min(first + length, dim)) for first in range(0, dim, length)]
 
 
@@ -136,7 +123,7 @@ class _HostRows:
     def __init__(self, space: DenseSpace, capacity: int):
         self._device = space.device
         self._rows = torch.empty(
-            capacity, space.dim, dtype=space.dtype, pin_memory=space.device.type == "cuda"
+            capacity, space.local_dim, dtype=space.dtype, pin_memory=space.device.type == "cuda"
         )
 
     def read(self, start: int, stop: int, entries: slice) -> Float[Tensor, "n d"]:
@@ -151,12 +138,12 @@ class _FileRows:
     """Rows in a file without a name, gone with the process; read and written, never mapped."""
 
     def __init__(self, space: DenseSpace, folder: Path):
-        self._device, self._dtype, self._dim = space.device, space.dtype, space.dim
+        self._device, self._dtype, self._dim = space.device, space.dtype, space.local_dim
         self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
 
     def read(self, start: int, stop: int, entries: slice) -> Float[Tensor, "n d"]:
         rows = torch.empty(stop - start, entries.stop - entries.start, dtype=self._dtype)
-        for row, values in enumerate(rows, start):
+        for row, values in enumerate(rows if rows.numel() else (), start):
             self._seek(row, entries.start)
             view = memoryview(values.numpy()).cast("B")
             while len(view):
@@ -167,7 +154,7 @@ class _FileRows:
         return rows.to(self._device)
 
     def write(self, row: int, entry: int, values: Float[Tensor, "n d"]) -> None:
-        for number, part in enumerate(values.cpu().contiguous(), row):
+        for number, part in enumerate(values.cpu().contiguous() if values.numel() else (), row):
             self._seek(number, entry)
             view = memoryview(part.numpy()).cast("B")
             while len(view):

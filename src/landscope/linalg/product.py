@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from landscope.linalg.offloaded import stored_in
@@ -50,10 +50,32 @@ class CountedProduct:
 
     def __call__(self, block: Float[Tensor, "D b"]) -> Float[Tensor, "D b"]:
         """Give AV, by blocks of the width that A names, as a whole where it names none."""
+        return self.measured(block)[0]
+
+    def measured(
+        self, block: Float[Tensor, "D b"]
+    ) -> tuple[Float[Tensor, "D b"], Float64[Tensor, " b"]]:
+        """Give AV and the length of each product, by which all processes know that it is finite.
+
+        Raises
+        ------
+        FloatingPointError
+            If a product contains NaN or infinity, be it on one process.
+        """
         width = self.block_size or block.shape[1]
         if block.shape[1] <= width:
-            return self._product(block)
-        return torch.cat([self._product(part) for part in block.split(width, dim=1)], dim=1)
+            images = self._product(block)
+        else:
+            parts = [self._product(part) for part in block.split(width, dim=1)]
+            images = torch.cat(parts, dim=1)
+        lengths = self.space.norms(images)
+        suspect = not bool(lengths.isfinite().all())  # a square alone may overflow
+        if suspect and not self.space.all_finite(images):
+            raise FloatingPointError(
+                f"product {self.count} with {type(self.operator).__name__} contains NaN or "
+                "infinity: check the loss and the weights at this point"
+            )
+        return images, lengths
 
     def _product(self, block: Float[Tensor, "D b"]) -> Float[Tensor, "D b"]:
         """Give AV by one application of A; one column goes through it as a vector."""
@@ -61,10 +83,4 @@ class CountedProduct:
         image = self.operator @ (block[:, 0] if single else block)
         image = image[:, None] if single else image
         self.count += block.shape[1]
-        suspect = not bool(torch.isfinite(image.sum()))  # one pass; the sum alone may overflow
-        if suspect and not bool(torch.isfinite(image).all()):
-            raise FloatingPointError(
-                f"product {self.count} with {type(self.operator).__name__} contains NaN or "
-                "infinity: check the loss and the weights at this point"
-            )
         return image

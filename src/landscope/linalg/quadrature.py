@@ -131,9 +131,12 @@ def lanczos_quadratures(
             krylov.add(direction)
     while active := [krylov for krylov in spaces if krylov.pending and krylov.size < num_steps]:
         pending = [krylov.basis.block(krylov.size, krylov.basis.size) for krylov in active]
-        images = product(torch.cat(pending, dim=1) if len(pending) > 1 else pending[0])
-        for krylov, image in zip(active, images.split(1, dim=1), strict=True):
-            krylov.absorb(image)
+        images, lengths = product.measured(
+            torch.cat(pending, dim=1) if len(pending) > 1 else pending[0]
+        )
+        columns = images.split(1, dim=1), lengths.split(1)
+        for krylov, image, length in zip(active, *columns, strict=True):
+            krylov.absorb(image, length)
         if checkpoint:
             checkpoint.save_if_due(*spaces)
     return [_gauss(krylov, dim, settle) for krylov in spaces]

@@ -7,11 +7,15 @@ shape (D, b), whatever part of D is held here; inner products and coefficients a
 on the CPU, the same everywhere.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Shaped
 from torch import Tensor
+
+from landscope.linalg.digest import digest
+from landscope.linalg.gaussian_vectors import gaussian_rows
 
 ENTRIES_PER_CHUNK = 16_384  # entries of each vector worked on at a time: they stay in the cache
 ENTRIES_PER_SUM = 8_192  # entries summed in float32 before the sums go on in float64
@@ -31,6 +35,11 @@ class Basis(Protocol):
 
     def gram(self, block: Float[Tensor, "D b"]) -> Float64[Tensor, "n b"]:
         """Inner products QᵀX with a block."""
+
+    def project(
+        self, block: Float[Tensor, "D b"]
+    ) -> tuple[Float64[Tensor, "n b"], Float64[Tensor, " b"]]:
+        """The same, and the length of each vector of the block, by one sum over processes."""
 
     def combine(self, coefficients: Float64[Tensor, "n b"]) -> Float[Tensor, "D b"]:
         """Linear combinations QC."""
@@ -68,12 +77,25 @@ class VectorSpace(Protocol):
     def signs(self, block: Float[Tensor, "D b"]) -> Float[Tensor, " b"]:
         """Sign of the entry of largest magnitude of each vector, ±1."""
 
+    def extremes(self, block: Float[Tensor, "D b"]) -> Float64[Tensor, " b"]:
+        """The entry of largest magnitude of each vector, the first one of several."""
+
     def basis(self, capacity: int) -> Basis:
         """Room for ``capacity`` vectors."""
+
+    def all_finite(self, block: Float[Tensor, "D b"]) -> bool:
+        """Whether no entry is NaN or infinite."""
+
+    def digest(self, block: Shaped[Tensor, "D *b"]) -> str:
+        """A short fingerprint of some vectors, to compare arguments by."""
 
 
 class DenseSpace:
     """R^D in the memory of one device.
+
+    Everything works on the ``local_dim`` entries of a vector that are held here. Where processes
+    compute together, what they take for an inner product is up to `agreed`, and how a basis keeps a
+    vector to `kept`.
 
     Inner products of float32 vectors accumulate in float64 on a CPU (a float32 norm is off by
     4e-5 at D = 2.4 M), in float32 elsewhere.
@@ -92,11 +114,21 @@ class DenseSpace:
         self.dim = self.local_dim = dim
         self.dtype = dtype
         self.device = torch.device(device)
+        self.ranges = [(0, dim)]  # which entries of a vector are held here: from … up to
+        self.store: Callable[[DenseSpace, int], Basis] = DenseBasis
+
+    def agreed(self, small: Float64[Tensor, "*n"]) -> Float64[Tensor, "*n"]:
+        """What all processes take for a small result of what each of them holds."""
+        return small
+
+    def kept(self, vector: Float[Tensor, " D"]) -> Float[Tensor, " D"]:
+        """A vector as a basis keeps it."""
+        return vector
 
     def random(self, count: int, generator: torch.Generator) -> Float[Tensor, "D b"]:
         """Independent standard Gaussian vectors, the same on every device."""
-        numbers = torch.randn(count, self.dim, generator=generator, dtype=self.dtype)
-        return numbers.to(self.device).T
+        rows = gaussian_rows(count, self.dim, self.ranges, generator, self.dtype)
+        return rows.to(self.device).T
 
     def identity(self) -> Float[Tensor, "D D"]:
         """The coordinate vectors."""
@@ -107,26 +139,42 @@ class DenseSpace:
     ) -> Float64[Tensor, "a b"]:
         """Inner products XᵀY, accumulated in float64 on a CPU."""
         if left.device.type != "cpu" or left.dtype == torch.float64:
-            return (left.T @ right).cpu().double()
+            return self.agreed((left.T @ right).cpu().double())
         total = torch.zeros(left.shape[1], right.shape[1], dtype=torch.float64)
-        for start in range(0, self.dim, ENTRIES_PER_CHUNK):
+        for start in range(0, self.local_dim, ENTRIES_PER_CHUNK):
             entries = slice(start, start + ENTRIES_PER_CHUNK)
             total += left[entries].T.double() @ right[entries].double()
-        return total
+        return self.agreed(total)
 
     def norms(self, block: Float[Tensor, "D b"]) -> Float64[Tensor, " b"]:
         """Length of each vector, accumulated in float64 on a CPU."""
+        return self.agreed(self.squares(block)).sqrt()
+
+    def squares(self, block: Float[Tensor, "D b"]) -> Float64[Tensor, " b"]:
+        """Squared length of what is held here of each vector."""
         dtype = torch.float64 if block.device.type == "cpu" else None
-        return torch.linalg.vector_norm(block, dim=0, dtype=dtype).cpu().double()
+        return torch.linalg.vector_norm(block, dim=0, dtype=dtype).cpu().double().square()
 
     def signs(self, block: Float[Tensor, "D b"]) -> Float[Tensor, " b"]:
         """Sign of the entry of largest magnitude of each vector, ±1."""
-        largest = block.gather(0, block.abs().argmax(0, keepdim=True))[0]
-        return torch.where(largest < 0, -1.0, 1.0).to(block)
+        return torch.where(self.extremes(block) < 0, -1.0, 1.0).to(block)
 
-    def basis(self, capacity: int) -> "DenseBasis":
+    def extremes(self, block: Float[Tensor, "D b"]) -> Float64[Tensor, " b"]:
+        """The entry of largest magnitude of each vector, the first one of several."""
+        largest = block.gather(0, block.abs().argmax(0, keepdim=True))[0]
+        return self.agreed(largest.cpu().double())
+
+    def basis(self, capacity: int) -> Basis:
         """Room for ``capacity`` vectors."""
-        return DenseBasis(self, capacity)
+        return self.store(self, capacity)
+
+    def all_finite(self, block: Float[Tensor, "D b"]) -> bool:
+        """Whether no entry is NaN or infinite."""
+        return bool(torch.isfinite(block).all())
+
+    def digest(self, block: Shaped[Tensor, "D *b"]) -> str:
+        """A short fingerprint of some vectors, to compare arguments by."""
+        return str(digest(block))
 
 
 def inner_products(
@@ -146,26 +194,44 @@ def inner_products(
     return total
 
 
-class DenseBasis:
+class StoredBasis:
+    """What a basis tells of a block, from the inner products of what is held here."""
+
+    space: DenseSpace
+    size: int
+
+    def gram(self, block: Float[Tensor, "D b"]) -> Float64[Tensor, "n b"]:
+        """Inner products QᵀX, in float64 but for short float32 sums."""
+        return self.space.agreed(self._products(block))
+
+    def project(
+        self, block: Float[Tensor, "D b"]
+    ) -> tuple[Float64[Tensor, "n b"], Float64[Tensor, " b"]]:
+        """The same, and the length of each vector of the block, by one sum over processes."""
+        both = torch.cat([self._products(block), self.space.squares(block)[None]])
+        both = self.space.agreed(both)
+        return both[:-1], both[-1].sqrt()
+
+    def _products(self, block: Float[Tensor, "D b"]) -> Float64[Tensor, "n b"]:
+        raise NotImplementedError
+
+
+class DenseBasis(StoredBasis):
     """Vectors of a DenseSpace, each contiguous in one buffer."""
 
     def __init__(self, space: DenseSpace, capacity: int):
         self.space = space
         self.size = 0
-        self._rows = torch.empty(capacity, space.dim, dtype=space.dtype, device=space.device)
+        self._rows = torch.empty(capacity, space.local_dim, dtype=space.dtype, device=space.device)
 
     def append(self, vector: Float[Tensor, " D"]) -> None:
         """Store one more vector."""
-        self._rows[self.size] = vector
+        self._rows[self.size] = self.space.kept(vector)
         self.size += 1
 
     def block(self, start: int, stop: int) -> Float[Tensor, "D b"]:
         """Give the vectors q_start … q_{stop-1}, without a copy."""
         return self._rows[start:stop].T
-
-    def gram(self, block: Float[Tensor, "D b"]) -> Float64[Tensor, "n b"]:
-        """Inner products QᵀX, in float64 but for short float32 sums."""
-        return inner_products(self._rows[: self.size], block)
 
     def combine(self, coefficients: Float64[Tensor, "n b"]) -> Float[Tensor, "D b"]:
         """Linear combinations QC."""
@@ -175,10 +241,13 @@ class DenseBasis:
         """Replace the vectors from q_start on by their combinations, without a second buffer."""
         transform = coefficients.T.to(self._rows)
         rows = self._rows[start : self.size]
-        for first in range(0, self.space.dim, ENTRIES_PER_CHUNK):
+        for first in range(0, self.space.local_dim, ENTRIES_PER_CHUNK):
             entries = slice(first, first + ENTRIES_PER_CHUNK)
             rows[: len(transform), entries] = transform @ rows[:, entries]
         self.size = start + len(transform)
+
+    def _products(self, block: Float[Tensor, "D b"]) -> Float64[Tensor, "n b"]:
+        return inner_products(self._rows[: self.size], block)
 
 
 def space_of(A: Any) -> VectorSpace:
@@ -231,13 +300,12 @@ def orthogonalise(
         coefficients[len(expected) :] = space.gram(near, column)[:, 0]
         coefficients[coefficients.abs() <= negligible] = 0
         column = column - _combine(basis, coefficients)
-    norm = space.norms(column).item()
     for _ in range(5):
-        step = basis.gram(column)
+        step, lengths = basis.project(column)
         change = basis.combine(step)
         column = torch.sub(column, change, out=change)
         coefficients += step[:, 0]
-        before, norm = norm, space.norms(column).item()
+        before, norm = lengths.item(), space.norms(column).item()
         if norm <= negligible:
             return column[:, 0], coefficients, 0.0
         if norm > 0.7 * before:

@@ -12,8 +12,9 @@ from jaxtyping import Float, Float64
 from scipy import stats
 from torch import Tensor
 
-from landscope.linalg.checkpoint import Checkpoint, digest
+from landscope.linalg.checkpoint import Checkpoint
 from landscope.linalg.deflation import DeflatedProduct
+from landscope.linalg.digest import digest
 from landscope.linalg.eigenpairs import Eigenpairs
 from landscope.linalg.eigsh import eigsh
 from landscope.linalg.estimate import Estimate
@@ -224,7 +225,8 @@ def spectral_density(
     checkpoint : str or Path, optional
         A file that keeps the state, for at most a twentieth of the time. If it exists, the run
         goes on from there and takes the same steps, after one product that compares A, and one
-        more for deflated eigenpairs that were found already; at the end it is removed.
+        more for deflated eigenpairs that were found already; at the end it is removed. Where
+        vectors are spread over processes it is a folder, as for `eigsh`.
 
     Returns
     -------
@@ -300,8 +302,8 @@ def spectral_density(
         arguments |= {"num_grid": num_grid, "width": width, "limits": limits}
         arguments |= {"deflate": deflate, "block_size": getattr(A, "block_size", None)}
         if isinstance(deflate, Eigenpairs):
-            arguments["deflate"] = [digest(deflate.values), digest(deflate.vectors)]
-        file = Checkpoint(checkpoint, arguments)
+            arguments["deflate"] = [digest(deflate.values), space.digest(deflate.vectors)]
+        file = Checkpoint(checkpoint, arguments, space)
     pairs = _known_pairs(A, space, deflate, seed, storage, file)
     product = DeflatedProduct(A, pairs.vectors, storage)
     left = space.dim - len(pairs.values)
@@ -316,6 +318,7 @@ def spectral_density(
             if file:
                 searched = isinstance(deflate, int) and deflate > 0
                 file.state = _eigenpair_tensors(pairs) if searched else {}
+                file.vectors = {"eigenvectors": pairs.vectors} if searched else {}
                 file.state |= packed(found) if found else {}
             settle = deflate == "converged"
             found.extend(lanczos_quadratures(product, starts, num_steps, left, settle, file))
@@ -364,7 +367,7 @@ def _known_pairs(
             )
         return deflate
     if isinstance(deflate, int) and deflate > 0:
-        if file and "vectors" in file.state:
+        if file and file.vectors:
             return _recalled_eigenpairs(A, file)
         return eigsh(A, deflate, "LM", tol=1e-5, seed=seed, storage=storage, checkpoint=file)
     if deflate not in (0, "converged"):
@@ -376,10 +379,9 @@ def _known_pairs(
 
 
 def _eigenpair_tensors(pairs: Eigenpairs) -> dict[str, Tensor]:
-    """Deflated eigenpairs for a checkpoint, each vector contiguous."""
+    """Deflated eigenpairs for a checkpoint, but for the vectors."""
     return {
         "values": pairs.values,
-        "vectors": pairs.vectors.T,
         "residuals": pairs.residuals,
         "converged": torch.tensor(pairs.converged),
         "num_products": torch.tensor(pairs.num_products),
@@ -389,8 +391,8 @@ def _eigenpair_tensors(pairs: Eigenpairs) -> dict[str, Tensor]:
 def _recalled_eigenpairs(A: Any, file: Checkpoint) -> Eigenpairs:
     """Deflated eigenpairs of a checkpoint, after a product with the mean of the vectors."""
     state, product = file.state, CountedProduct(A)
-    values, residuals, vectors = state["values"], state["residuals"], state["vectors"].T
-    vectors = vectors.to(A.device)
+    values, residuals = state["values"], state["residuals"]
+    vectors = file.vectors["eigenvectors"].to(A.device)
     mean = torch.full((len(values), 1), len(values) ** -0.5, dtype=torch.float64)
     rounding = 1000 * torch.finfo(vectors.dtype).eps * values.abs().max()
     file.compare_product(

@@ -59,6 +59,7 @@ class ThickRestart:
             self._begin(krylov, self._fresh() if start is None else start)
         self._iterate(krylov)
         pairs, agrees = self._recurred(krylov)
+        del krylov  # its basis, before another one is made
         pairs = pairs if agrees else self._refined(pairs)
         return replace(pairs, num_products=self.product.count)
 
@@ -209,12 +210,14 @@ class ThickRestart:
         while not best.converged:
             krylov = self._krylov()
             krylov.add(best.vectors)
-            krylov.absorb(images)
+            krylov.absorb(images, self.product.space.norms(images))
             self._project(krylov)
             if not self._affords(1):
                 break
             self._iterate(krylov)
-            pairs, images = self._explicit(self._recurred(krylov)[0])
+            pairs = self._recurred(krylov)[0]
+            del krylov
+            pairs, images = self._explicit(pairs)
             stagnates = bool(pairs.residuals.max() > best.residuals.max() / 2)
             best = min(best, pairs, key=lambda found: found.residuals.max().item())
             if stagnates:

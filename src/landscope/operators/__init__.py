@@ -2,6 +2,7 @@
 
 from landscope.operators.block_traces import block_traces
 from landscope.operators.empirical_fisher import EmpiricalFisher
+from landscope.operators.finite_difference_hessian import FiniteDifferenceHessian
 from landscope.operators.gauss_newton import GaussNewton
 from landscope.operators.gram import GramEigenpairs, gram_eigenpairs, gram_spectrum
 from landscope.operators.hessian import Hessian
@@ -11,10 +12,12 @@ from landscope.operators.logit_jacobian import LogitJacobian
 from landscope.operators.low_rank_spectrum import LowRankSpectrum, low_rank_spectrum
 from landscope.operators.preconditioned import Preconditioned
 from landscope.operators.projected import Projected
+from landscope.operators.sharded import Sharded
 from landscope.operators.tangent_kernel import TangentKernel
 
 __all__ = [
     "EmpiricalFisher",
+    "FiniteDifferenceHessian",
     "GaussNewton",
     "GramEigenpairs",
     "Hessian",
@@ -24,6 +27,7 @@ __all__ = [
     "LowRankSpectrum",
     "Preconditioned",
     "Projected",
+    "Sharded",
     "TangentKernel",
     "block_traces",
     "gram_eigenpairs",

@@ -43,19 +43,33 @@ class CurvatureOperator(LinearOperator):
             )
         super().__init__((problem.num_params,) * 2, problem.dtype, problem.device)
         self.problem = problem
-        self._sum = BatchSum(problem, self.derivative, method, memory_limit, self_check)
+        self.ranks = problem.ranks
+        self._sum = BatchSum(problem.local, self.derivative, method, memory_limit, self_check)
 
     @abstractmethod
     def derivative(self, batch: Batch) -> BatchDerivative:
         """What is summed over the data."""
 
+    ridge = 0.0
+    """λ of a multiple of the identity that is added to the sum over the data."""
+
     def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
         """Product with one vector."""
-        return self.problem.mean_over_terms(self._sum.products(v), self._sum.batch_of_piece)
+        return self._with_ridge(self.problem.over_ranks(lambda: self.share(v), like=v), v)
 
     def matmat(self, V: Float[Tensor, "n k"]) -> Float[Tensor, "m k"]:
         """Product with a block of vectors, at once."""
-        return self.problem.mean_over_terms(self._sum.block_products(V), self._sum.batch_of_piece)
+        return self._with_ridge(self.problem.over_ranks(lambda: self.share(V), like=V), V)
+
+    def share(self, V: Float[Tensor, "n *k"]) -> Float[Tensor, "m *k"]:
+        """What this process's data have in the product; all there is but for the ridge in one."""
+        parts = self._sum.products(V) if V.ndim == 1 else self._sum.block_products(V)
+        return self.problem.mean_over_terms(parts, self._sum.batch_of_piece)
+
+    def _with_ridge(
+        self, product: Float[Tensor, "n *k"], V: Float[Tensor, "n *k"]
+    ) -> Float[Tensor, "n *k"]:
+        return product.add_(V, alpha=self.ridge) if self.ridge else product
 
     @property
     def method(self) -> ProductMethod:
@@ -63,7 +77,7 @@ class CurvatureOperator(LinearOperator):
         return self._sum.method
 
     def explain(self) -> Explanation:
-        """How products are computed, why so, and what they cost; times one product.
+        """How products are computed, why so, and what they cost; times one on this process's data.
 
         Returns
         -------
@@ -71,4 +85,4 @@ class CurvatureOperator(LinearOperator):
             ``.method .reason .gradients .kept_bytes .num_pieces .num_kept .side_by_side``; as a
             string, one sentence.
         """
-        return self._sum.explain(lambda: self.matvec(self.problem.parameters_vector()))
+        return self._sum.explain(lambda: self.share(self.problem.parameters_vector()))

@@ -84,6 +84,7 @@ def gram_spectrum(problem: Problem) -> Float64[Tensor, " r"]:
     >>> len(ls.gram_spectrum(problem))
     2
     """
+    problem = problem.gathered()
     factor = _factor(problem)
     if factor.shape[2] == 0:
         return factor.new_zeros(0)
@@ -126,6 +127,7 @@ def gram_eigenpairs(problem: Problem, k: int | None = None) -> GramEigenpairs:
     """
     if k is not None and k < 1:
         raise ValueError(f"k is {k}; it must be at least 1, or None for all")
+    problem = problem.gathered()
     factor = _factor(problem)
     if factor.shape[2] == 0:
         vectors = problem.parameters_vector().new_zeros(problem.num_params, 0)
@@ -192,10 +194,17 @@ def gram_matrix(
 
 def gauss_newton_trace(problem: Problem) -> float:
     """Exact trace of G = AᵀA: the squared lengths of all rows of A, in one pass."""
-    factor = _factor(problem)
+    total = torch.zeros((), dtype=torch.float64, device=problem.device)
+    return float(problem.over_ranks(lambda: total + _own_trace(problem), like=total))
+
+
+def _own_trace(problem: Problem) -> float:
+    """What this process's data have in the trace of G."""
+    local = problem.local
+    factor = _factor(local) * (local.normalizer / problem.normalizer) ** 0.5
     if factor.shape[2] == 0:
         return 0.0
-    J = LayerwiseJacobian(problem)
+    J = LayerwiseJacobian(local)
     return sum(
         float(block.gram().diagonal(dim1=1, dim2=2).sum(dtype=torch.float64))
         for chunk in J.chunks(J.parts(), factor)

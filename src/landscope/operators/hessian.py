@@ -1,8 +1,5 @@
 """The Hessian H = ∂²L/∂W² of the mean loss."""
 
-from jaxtyping import Float
-from torch import Tensor
-
 from landscope.operators.curvature_operator import CurvatureOperator
 from landscope.problem import Batch
 from landscope.products import HessianVector
@@ -44,14 +41,7 @@ class Hessian(CurvatureOperator):
             self.problem, batch, "loss", lambda z, targets: terms(z, targets).sum(), [targets]
         )
 
-    def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
-        """H v, the ridge of the weight decay included."""
-        return self._with_ridge(super().matvec(v), v)
-
-    def matmat(self, V: Float[Tensor, "n k"]) -> Float[Tensor, "m k"]:
-        """H V, the ridge of the weight decay included."""
-        return self._with_ridge(super().matmat(V), V)
-
-    def _with_ridge(self, product: Tensor, v: Tensor) -> Tensor:
-        ridge = self.problem.weight_decay
-        return product.add_(v, alpha=ridge) if ridge else product
+    @property
+    def ridge(self) -> float:  # type: ignore[override]
+        """λ of the weight decay."""
+        return self.problem.weight_decay

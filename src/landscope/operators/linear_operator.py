@@ -8,6 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscope.distributed import Ranks
+from landscope.linalg.replicated import ReplicatedSpace
+from landscope.linalg.space import VectorSpace
 from landscope.problem.checks import check_surroundings
 from landscope.problem.precision import full_float32
 
@@ -27,15 +30,30 @@ class LinearOperator(ABC):
         Whether it equals its transpose.
     psd : bool
         Whether it is positive semi-definite.
+    ranks : Ranks or None
+        The processes that compute its products together, where there are several.
     """
 
     symmetric: bool = False
     psd: bool = False
+    ranks: Ranks | None = None
 
     def __init__(self, shape: tuple[int, int], dtype: torch.dtype, device: torch.device) -> None:
         self.shape = shape
         self.dtype = dtype
         self.device = device
+
+    @property
+    def space(self) -> VectorSpace | None:
+        """Where its vectors lie: whole on each of several processes, None for one."""
+        if self.ranks is None:
+            return None
+        return ReplicatedSpace(self.shape[1], self.dtype, self.device, self.ranks)
+
+    @property
+    def columns(self) -> int:
+        """Length of the vectors that it takes here: n, or a part where they are cut."""
+        return self.shape[1]
 
     @abstractmethod
     def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
@@ -70,16 +88,15 @@ class LinearOperator(ABC):
             raise TypeError(f"v is a {type(v).__name__}; it must be a torch tensor")
         if v.dtype != self.dtype:
             raise TypeError(f"v has dtype {v.dtype}; it must have the operator's, {self.dtype}")
-        if v.ndim not in (1, 2) or len(v) != self.shape[1]:
+        if v.ndim not in (1, 2) or len(v) != self.columns:
             raise ValueError(
-                f"v has shape {tuple(v.shape)}; it must be ({self.shape[1]},) or "
-                f"({self.shape[1]}, k)"
+                f"v has shape {tuple(v.shape)}; it must be ({self.columns},) or ({self.columns}, k)"
             )
         if v.device != self.device:
             raise ValueError(f"v is on {v.device}; it must be on the operator's {self.device}")
         v = v.detach()
         if v.ndim == 2 and v.shape[1] == 0:
-            return v.new_empty(self.shape[0], 0)
+            return v.new_empty(self.columns if self.symmetric else self.shape[0], 0)
         with full_float32():
             return self.matvec(v) if v.ndim == 1 else self.matmat(v)
 
@@ -188,6 +205,7 @@ class Difference(LinearOperator):
     def __init__(self, minuend: LinearOperator, subtrahend: LinearOperator) -> None:
         super().__init__(minuend.shape, minuend.dtype, minuend.device)
         self._minuend, self._subtrahend = minuend, subtrahend
+        self.ranks = minuend.ranks or subtrahend.ranks
         self.symmetric = minuend.symmetric and subtrahend.symmetric
 
     def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:

@@ -38,7 +38,7 @@ class LogitCurvature(CurvatureOperator):
 
     def derivative(self, batch: Batch) -> HessianVector:
         """The Hessian of Σ_μ r^μ·z^μ with the residuals r^μ held fixed."""
-        w, targets = self.problem.parameters_vector(), batch.targets.to(self.device)
+        w, targets = self.problem.weights, batch.targets.to(self.device)
         with torch.no_grad():
             logits = self.problem.batch_logits(batch)(w)
             residuals = self.problem.loss_terms.gradient(logits, targets)

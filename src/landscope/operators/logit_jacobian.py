@@ -55,23 +55,32 @@ class LogitJacobian(LinearOperator):
         shape = (problem.num_examples * problem.num_classes, problem.num_params)
         super().__init__(shape, problem.dtype, problem.device)
         self.problem = problem
+        self.ranks = problem.ranks
         self._forward, self._adjoint = (
-            BatchSum(problem, partial(derivative, problem), method, memory_limit, self_check)
+            BatchSum(problem.local, partial(derivative, problem), method, memory_limit, self_check)
             for derivative in (JacobianForward, JacobianAdjoint)
         )
 
     def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
         """J v: how every logit moves along v."""
-        return torch.cat(list(self._forward.products(v)))
+        return self.problem.rows_over_ranks(lambda: torch.cat(list(self._forward.products(v))))
 
     def matmat(self, V: Float[Tensor, "n k"]) -> Float[Tensor, "m k"]:
         """J V for a block of vectors, at once."""
-        return torch.cat(list(self._forward.block_products(V)))
+        return self.problem.rows_over_ranks(
+            lambda: torch.cat(list(self._forward.block_products(V)))
+        )
 
     def rmatvec(self, u: Float[Tensor, " m"]) -> Float[Tensor, " n"]:
         """Jᵀ u = Σ_μ Σ_k u_k^μ J_k^μ."""
-        C = self.problem.num_classes
-        parts = u.split([terms * C for terms in self._adjoint.term_counts])
+        return self.problem.over_ranks(
+            lambda: self._share_of_transpose(u), like=u.new_empty(self.shape[1])
+        )
+
+    def _share_of_transpose(self, u: Float[Tensor, " m"]) -> Float[Tensor, " n"]:
+        """What this process's data have in Jᵀ u."""
+        by_term = u.view(-1, self.problem.num_classes)[self.problem.own_terms]
+        parts = [part.flatten() for part in by_term.split(self._adjoint.term_counts)]
         return self.problem.sum_over_batches(
             self._adjoint.products_of(parts), self._adjoint.batch_of_piece
         )
@@ -103,4 +112,5 @@ class LogitJacobian(LinearOperator):
 
     def to_dense(self) -> Float[Tensor, "m n"]:
         """Every logit gradient, computed row by row rather than column by column."""
-        return torch.cat([rows.flatten(0, 1) for rows in jacobian_rows(self.problem)])
+        p = self.problem
+        return p.rows_over_ranks(lambda: torch.cat([J.flatten(0, 1) for J in jacobian_rows(p)]))

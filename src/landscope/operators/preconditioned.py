@@ -49,6 +49,7 @@ class Preconditioned(LinearOperator):
             raise ValueError(f"operator has shape {(rows, columns)}; it must be square")
         super().__init__((rows, columns), operator.dtype, operator.device)
         self.operator = operator
+        self.ranks = getattr(operator, "ranks", None)
         self.scale = self._diagonal("scale", scale)
         self.ridge = None if ridge is None else self._diagonal("ridge", ridge)
         self.symmetric = getattr(operator, "symmetric", False)

@@ -45,6 +45,7 @@ class Projected(LinearOperator):
             basis = basis.detach().to(operator.device, operator.dtype)
         super().__init__((basis.shape[1],) * 2, operator.dtype, operator.device)
         self.operator = operator
+        self.ranks = getattr(operator, "ranks", None)
         self.basis = basis
         self.symmetric = getattr(operator, "symmetric", False)
         self.psd = getattr(operator, "psd", False)

@@ -4,5 +4,14 @@ from landscope.problem.batch import Batch
 from landscope.problem.checks import NonFiniteError
 from landscope.problem.losses import CrossEntropy, Loss, MeanSquaredError
 from landscope.problem.problem import Problem
+from landscope.problem.sharded_problem import ShardedProblem
 
-__all__ = ["Batch", "CrossEntropy", "Loss", "MeanSquaredError", "NonFiniteError", "Problem"]
+__all__ = [
+    "Batch",
+    "CrossEntropy",
+    "Loss",
+    "MeanSquaredError",
+    "NonFiniteError",
+    "Problem",
+    "ShardedProblem",
+]

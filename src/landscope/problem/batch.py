@@ -68,16 +68,14 @@ class Batch:
         if not self.divisible:
             yield self
             return
-        per_example = self.rows_per_example
         for start in range(0, self.num_rows, size):
-            stop = min(start + size, self.num_rows)
-            flat = slice(start * per_example, stop * per_example)
-            yield Batch(
-                rows(self.data, start, stop),
-                stop - start,
-                self.flat_targets[flat],
-                self.is_term[flat],
-            )
+            yield self.examples(start, min(start + size, self.num_rows))
+
+    def examples(self, start: int, stop: int) -> "Batch":
+        """Examples start to stop of the batch, views of its data."""
+        flat = slice(start * self.rows_per_example, stop * self.rows_per_example)
+        data, targets = rows(self.data, start, stop), self.flat_targets[flat]
+        return Batch(data, stop - start, targets, self.is_term[flat], self.divisible)
 
     def take(self, examples: Int[Tensor, " n"]) -> "Batch":
         """These examples of the batch, in this order."""

@@ -189,7 +189,17 @@ def check_deterministic(network: Network, state: Mapping[str, Tensor], batch: An
     ValueError
         Saying so.
     """
-    first, second = (network(state, batch)[0] for _ in range(2))
+    check_same_logits(*(network(state, batch)[0] for _ in range(2)))
+
+
+def check_same_logits(first: Float[Tensor, "..."], second: Float[Tensor, "..."]) -> None:
+    """Refuse logits that differ between two passes over the same batch.
+
+    Raises
+    ------
+    ValueError
+        Saying so.
+    """
     if (
         first.numel()
         and not torch.equal(first, second)
@@ -218,7 +228,18 @@ def check_examples_independent(
     if batch.num_rows == 1 or len(whole) == 0:
         return
     halves = torch.cat([batch_logits(b)(w) for b in batch.pieces(-(-batch.num_rows // 2))])
-    tolerance = 1e-8 if w.dtype == torch.float64 else 1e-3
+    check_same_in_halves(whole, halves)
+
+
+def check_same_in_halves(whole: Float[Tensor, "T C"], halves: Float[Tensor, "T C"]) -> None:
+    """Refuse logits of a batch that differ from those of its halves.
+
+    Raises
+    ------
+    ValueError
+        Saying so.
+    """
+    tolerance = 1e-8 if whole.dtype == torch.float64 else 1e-3
     if float((halves - whole).abs().max()) > tolerance * float(whole.abs().max()):
         raise ValueError(
             "model gives an example other logits in another batch (batch statistics or another "

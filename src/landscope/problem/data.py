@@ -1,19 +1,21 @@
 """Every accepted form of data as one list of batches that can be visited again and again."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
+
+from landscope.distributed import Ranks
 
 DEFAULT_BATCH_SIZE = 512
 IGNORED_LABEL = -100
 """What torch and Hugging Face pad labels with."""
 
 
-def as_batches(data: Any, batch_size: int | None = None) -> list[Any]:
+def as_batches(data: Any, batch_size: int | None = None, ranks: Ranks | None = None) -> list[Any]:
     """Read the data into batches, kept in host memory as they come.
 
     Parameters
@@ -23,6 +25,8 @@ def as_batches(data: Any, batch_size: int | None = None) -> list[Any]:
     batch_size : int, optional
         Largest number of examples in a batch. By default 512 for tensors and data sets, and the
         loader's own otherwise.
+    ranks : Ranks, optional
+        Keep this process's part of data that are the same on all of them.
 
     Raises
     ------
@@ -48,6 +52,10 @@ def as_batches(data: Any, batch_size: int | None = None) -> list[Any]:
             "list of batches, a DataLoader or a Dataset"
         )
     elif isinstance(data, Dataset):
+        if ranks and isinstance(data, Sized) and not isinstance(data, IterableDataset):
+            # What others have is not even read.
+            mine = ranks.share(len(data))
+            data, ranks = Subset(data, range(mine.start, mine.stop)), None
         loader = DataLoader(data, batch_size=batch_size or DEFAULT_BATCH_SIZE)
         batches = _read_twice(loader)
     elif isinstance(data, Sequence) and not isinstance(data, str):
@@ -60,6 +68,10 @@ def as_batches(data: Any, batch_size: int | None = None) -> list[Any]:
             "re-iterable loader, or a list of batches"
         )
     batches = [_plain(batch) for batch in batches]
+    if ranks:
+        lengths = [num_rows(batch) for batch in batches]
+        own = rows_in_batches(lengths, ranks.share(sum(lengths)))
+        batches = [rows(batches[i], start, stop) for i, start, stop in own]
     batches = [piece for batch in batches for piece in split(batch, batch_size)]
     if not batches:
         raise ValueError("data is empty; at least one example is needed")
@@ -101,6 +113,22 @@ def num_rows(batch: Any) -> int:
 def rows(batch: Any, start: int, stop: int) -> Any:
     """Examples start to stop of a batch."""
     return tree_map(lambda x: x[start:stop] if isinstance(x, Tensor) and x.ndim else x, batch)
+
+
+def rows_in_batches(lengths: Sequence[int], wanted: slice) -> Iterator[tuple[int, int, int]]:
+    """Where a range of examples lies in batches of these lengths: batch, first row, last row + 1.
+
+    Examples
+    --------
+    >>> list(rows_in_batches([3, 2, 4], slice(2, 6)))
+    [(0, 2, 3), (1, 0, 2), (2, 0, 1)]
+    """
+    before = 0
+    for index, length in enumerate(lengths):
+        start, stop = max(wanted.start - before, 0), min(wanted.stop - before, length)
+        if start < stop:
+            yield index, start, stop
+        before += length
 
 
 def take(batch: Any, examples: Tensor) -> Any:

@@ -52,7 +52,7 @@ def default_forward(model: Callable[..., Any], batch: Any) -> tuple[Tensor, Tens
     return logits, targets
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
+def unwrapped(model: Any) -> Any:
     """The user's own module inside DataParallel, DistributedDataParallel or torch.compile."""
     while True:
         inner = getattr(model, "_orig_mod", getattr(model, "module", None))

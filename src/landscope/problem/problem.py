@@ -1,20 +1,24 @@
 """A model, a loss and data at one point of weight space."""
 
 import copy
+import math
 import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 from torch.func import grad
 from torch.utils._pytree import tree_map
 
+from landscope.distributed import Ranks
 from landscope.problem import checks
 from landscope.problem.batch import Batch
 from landscope.problem.batch_logits import BatchLogits
-from landscope.problem.data import as_batches, rows, split
+from landscope.problem.data import as_batches, rows, rows_in_batches, split
 from landscope.problem.forward import Forward, default_forward, unwrapped
 from landscope.problem.losses import CrossEntropy, Loss, MeanSquaredError, normalizer, resolve_loss
 from landscope.problem.named_state import fitted, tied_names
@@ -29,6 +33,7 @@ from landscope.problem.network import (
 from landscope.problem.parameters import Layout, Selection, select_parameters
 from landscope.problem.precision import full_float32
 from landscope.problem.terms import flatten_logits
+from landscope.problem.unsharded import unsharded
 
 LOGIT_BYTES = 32 * 2**20
 """Logits that exist at a time, where one example has fewer."""
@@ -73,6 +78,13 @@ class Problem:
         coupled, and the data must come in one batch, which is never cut: products take the memory
         of the whole, and what is measured of single examples (clustering) one backward pass for
         each logit of each of them.
+    group : torch.distributed.ProcessGroup, optional
+        The processes that measure together, such as ``dist.group.WORLD``: each gives its own data,
+        and every sum over loss terms runs over those of all, by one all-reduce for each product.
+        All processes call the same methods and get the same numbers. None, the default, is local
+        even where a group exists, so that one process may measure alone.
+    shard : bool
+        Whether ``data`` is the same on all processes of ``group``, and each takes its part.
 
     Raises
     ------
@@ -80,6 +92,9 @@ class Problem:
         For input that cannot be measured: random or batch-coupled models, data that change
         between passes, labels out of range, non-finite numbers, mixed devices. The sentence names
         the culprit.
+    RankError
+        On all processes of ``group``, where one of them was given what cannot be measured, or no
+        data; it names that one.
 
     See Also
     --------
@@ -103,6 +118,9 @@ class Problem:
     """C, the number of logits."""
     normalizer: float
     """What sums over loss terms are divided by: N, or the sum of the terms' class weights."""
+    _all_batches: tuple[Batch, ...] | None
+    own_terms: slice
+    """Which of the N loss terms are those of this process's data."""
 
     def __init__(
         self,
@@ -117,7 +135,35 @@ class Problem:
         forward: Forward | None = None,
         weight_decay: float = 0.0,
         batch_statistics: bool = False,
+        group: dist.ProcessGroup | None = None,
+        shard: bool = False,
     ) -> None:
+        model = unsharded(unwrapped(model))  # by all processes, before one of them may fail
+        self.ranks = None if group is None else Ranks(group)
+        if shard and self.ranks is None:
+            raise ValueError("shard is True without a group; give group=dist.group.WORLD with it")
+        with self.together():
+            self._build(
+                model, data, loss, params, batch_size, device, dtype, forward, weight_decay,
+                batch_statistics, shard,
+            )  # fmt: skip
+        self._agree()
+
+    def _build(
+        self,
+        model: nn.Module | Callable[..., Any],
+        data: Any,
+        loss: str | nn.CrossEntropyLoss | Loss,
+        params: Selection | Mapping[str, Tensor],
+        batch_size: int | None,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+        forward: Forward | None,
+        weight_decay: float,
+        batch_statistics: bool,
+        shard: bool,
+    ) -> None:
+        """What this process knows alone."""
         if not 0 <= weight_decay < float("inf"):
             raise ValueError(f"weight_decay is {weight_decay}; it must be finite and at least 0")
         if forward is not None and not callable(forward):
@@ -129,7 +175,6 @@ class Problem:
         self.forward = forward or default_forward
         checks.check_surroundings()
         if isinstance(model, nn.Module):
-            model = unwrapped(model)
             checks.check_modes(dict(model.named_modules()), batch_statistics)
             if isinstance(params, Mapping):
                 raise TypeError("params is a mapping; for an nn.Module give names or a predicate")
@@ -176,19 +221,17 @@ class Problem:
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             if batch_statistics and batch_size is None:
                 batch_size = sys.maxsize  # not cut
-            self.batches = tuple(self._read(as_batches(data, batch_size)))
-        self.num_examples = sum(len(batch.targets) for batch in self.batches)
-        if self.num_examples == 0:
-            raise ValueError("data has no loss term: every target is ignored")
-        self.normalizer = sum(
-            normalizer(self.loss_terms, batch.targets.to(self.device)) for batch in self.batches
-        )
+            self.batches = tuple(
+                self._read(as_batches(data, batch_size, self.ranks if shard else None))
+            )
+        self._count()
 
     def __repr__(self) -> str:
         dtype = str(self.dtype).removeprefix("torch.")
+        where = "" if self.ranks is None else f", rank {self.ranks.rank} of {self.ranks.size}"
         return (
             f"Problem({self.num_params:,} parameters, {self.num_examples:,} examples, "
-            f"{self.num_classes} classes, {dtype} on {self.device})"
+            f"{self.num_classes} classes, {dtype} on {self.device}{where})"
         )
 
     @property
@@ -225,6 +268,11 @@ class Problem:
         some.graphs = {}
         some.num_classes = len(logits)
         return some
+
+    @property
+    def weights(self) -> Float[Tensor, " D"]:
+        """The point of weight space itself: not a copy, and not to be changed."""
+        return self._vector
 
     def parameters_vector(self) -> Float[Tensor, " D"]:
         """The point of weight space, as one flat vector (a copy)."""
@@ -280,25 +328,34 @@ class Problem:
     def loss(self) -> Float[Tensor, ""]:
         """Mean loss over all terms, with its ridge: L = (1/N) Σ_μ L^μ + λ/2 ‖W‖²."""
         w = self._vector
-        total = sum(self.batch_loss(piece)(w).double() for _, piece in self._pieces())
+
+        def total_here() -> Tensor:
+            return torch.stack([self.batch_loss(p)(w).double() for _, p in self._pieces()]).sum()
+
+        total = self.over_ranks(total_here, like=w.new_empty((), dtype=torch.float64))
         ridge = 0.5 * self.weight_decay * w.double().square().sum()
         return (total / self.normalizer + ridge).to(self.dtype)
 
     @full_float32()
     def gradient(self) -> Float[Tensor, " D"]:
         """Gradient of the mean loss: g = (1/N) Σ_μ Σ_k (p_k^μ − y_k^μ) J_k^μ + λ W."""
-        w, pieces = self._vector, list(self._pieces())
-        sums = (grad(self.batch_loss(piece))(w) for _, piece in pieces)
-        return self.mean_over_terms(sums, [index for index, _ in pieces]) + self.weight_decay * w
+        w = self._vector
+
+        def part() -> Tensor:
+            pieces = list(self._pieces())
+            sums = (grad(self.batch_loss(piece))(w) for _, piece in pieces)
+            return self.mean_over_terms(sums, [index for index, _ in pieces])
+
+        return self.over_ranks(part, like=w) + self.weight_decay * w
 
     @full_float32()
     def logits(self) -> Float[Tensor, "N C"]:
-        """Logits of every loss term, in the order of the data."""
-        return torch.cat(list(self.logits_in_chunks()))
+        """Logits of every loss term, in the order of the data (of the processes, then theirs)."""
+        return self.rows_over_ranks(lambda: torch.cat(list(self.logits_in_chunks())))
 
     @torch.no_grad()
     def logits_in_chunks(self) -> Iterator[Float[Tensor, "n C"]]:
-        """The same, for some loss terms after the others."""
+        """The same of this process's data, for some loss terms after the others."""
         for _, piece in self._pieces():
             with full_float32():
                 z = self.batch_logits(piece)(self._vector)
@@ -306,7 +363,9 @@ class Problem:
 
     def targets(self) -> Shaped[Tensor, "N ..."]:
         """Targets of every loss term, in the order of the data."""
-        return torch.cat([self._on_device(batch.targets) for batch in self.batches])
+        return self.rows_over_ranks(
+            lambda: torch.cat([self._on_device(batch.targets) for batch in self.batches])
+        )
 
     def raw_logits(self, data: Any) -> Callable[[Tensor], Float[Tensor, "R C"]]:
         """The function W ↦ flat logits (R, C) of a batch's data, ignored targets included."""
@@ -371,8 +430,110 @@ class Problem:
     def mean_over_terms(
         self, parts: Iterable[Float[Tensor, "*n"]], batch_of_part: Sequence[int] | None = None
     ) -> Float[Tensor, "*n"]:
-        """(1/N) Σ_μ from the sums of batches, or of parts of batches."""
+        """(1/N) Σ_μ from the sums of batches, or of parts of batches, of this process."""
         return self.sum_over_batches(parts, batch_of_part) / self.normalizer
+
+    # --- several processes ------------------------------------------------------------------------
+
+    def together(self) -> AbstractContextManager[None]:
+        """A block of work on this process's data; an error in it ends all processes."""
+        return nullcontext() if self.ranks is None else self.ranks.together()
+
+    def over_ranks(
+        self, part: Callable[[], Float[Tensor, "*n"]], like: Float[Tensor, "*n"]
+    ) -> Float[Tensor, "*n"]:
+        """Σ over the processes of the group of what each computes, of the form of ``like``."""
+        return part() if self.ranks is None else self.ranks.sum(part, like)
+
+    def rows_over_ranks(self, rows: Callable[[], Shaped[Tensor, "n *k"]]) -> Shaped[Tensor, "N *k"]:
+        """Rows of the loss terms of all processes, in the order of the data."""
+        return rows() if self.ranks is None else self.ranks.rows(rows)
+
+    def agreed(self, act: Callable[[], Any]) -> Any:
+        """What rank 0 finds where processes might decide otherwise: on clocks, files, memory."""
+        if self.ranks is None:
+            return act()
+        first = self.ranks.rank == 0
+        return self.ranks.objects(lambda: act() if first else None)[0]
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes what all have measured: rank 0, or the only one."""
+        return self.ranks is None or self.ranks.rank == 0
+
+    @property
+    def local(self) -> "Problem":
+        """The data of this process alone, divided by their own number of loss terms."""
+        if self.ranks is None:
+            return self
+        alone = copy.copy(self)
+        alone.ranks = None
+        alone.own_terms = slice(0, self.own_terms.stop - self.own_terms.start)
+        alone.num_examples = alone.own_terms.stop
+        alone.normalizer = self._own_normalizer
+        return alone
+
+    def gathered(self) -> "Problem":
+        """The data of all processes in each of them: for what takes N·C numbers at a time."""
+        if self.ranks is None:
+            return self
+        if self._all_batches is None:
+            parts = self.ranks.objects(lambda: self.batches)
+            self._all_batches = tuple(batch for part in parts for batch in part)
+        whole = copy.copy(self)
+        whole.ranks, whole.batches = None, self._all_batches
+        whole.own_terms = slice(0, self.num_examples)
+        return whole
+
+    def across(self, group: dist.ProcessGroup) -> "Problem":
+        """The same with its data, which are the same on all processes of a group, split over them.
+
+        Raises
+        ------
+        RankError
+            On all processes, where one of them gets no data.
+        """
+        split_up = copy.copy(self.gathered())
+        split_up.ranks = Ranks(group)
+        with split_up.together():
+            lengths = [batch.num_rows for batch in split_up.batches]
+            split_up.batches = tuple(
+                split_up.batches[i].examples(start, stop)
+                for i, start, stop in rows_in_batches(lengths, split_up.ranks.share(sum(lengths)))
+            )
+            split_up._count()
+        split_up._agree()
+        return split_up
+
+    def _count(self) -> None:
+        """Loss terms of this process."""
+        self.num_examples = sum(len(batch.targets) for batch in self.batches)
+        if self.num_examples == 0:
+            raise ValueError("data has no loss term: every target is ignored")
+        self.normalizer = sum(
+            normalizer(self.loss_terms, batch.targets.to(self.device)) for batch in self.batches
+        )
+
+    def _agree(self) -> None:
+        """Count the loss terms of all processes, and refuse other models or weights on some."""
+        self.own_terms = slice(0, self.num_examples)
+        self._own_normalizer, self._all_batches = self.normalizer, None
+        if self.ranks is None:
+            return
+        norm = float(self._vector.double().norm())
+        model = {"parameters": self.num_params, "logits": self.num_classes, "weights of norm": norm}
+        found = self.ranks.objects(lambda: (self.num_examples, self.normalizer, model))
+        for rank, (_, _, other) in enumerate(found):
+            for name, value in found[0][2].items():
+                if not math.isclose(other[name], value, rel_tol=1e-6):
+                    raise ValueError(
+                        f"model has {name} {other[name]:.9g} on rank {rank} but {value:.9g} on "
+                        "rank 0; all processes of group must give the same model and weights"
+                    )
+        counts = [count for count, _, _ in found]
+        start = sum(counts[: self.ranks.rank])
+        self.own_terms = slice(start, start + self.num_examples)
+        self.num_examples, self.normalizer = sum(counts), sum(share for _, share, _ in found)
 
     def _pieces(self) -> Iterator[tuple[int, Batch]]:
         """The data in pieces whose logits can exist at a time, each with the index of its batch."""
@@ -424,9 +585,9 @@ class Problem:
     def _named_state(self, where: nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
         """All parameters and buffers that a model or a mapping has, named as this model's."""
         if isinstance(where, nn.Module):
-            where = unwrapped(where)
+            plain = unsharded(unwrapped(where))
             return fitted(
-                dict(where.named_parameters()) | dict(where.named_buffers()), self.state()
+                dict(plain.named_parameters()) | dict(plain.named_buffers()), self.state()
             )
         module = self.module
         buffers = {} if module is None else dict(module.named_buffers())

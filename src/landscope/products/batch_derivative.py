@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscope.problem import Batch, Problem
+from landscope.products.finite_difference import step_length
 from landscope.products.traced import TracedProduct
 
 Product = Callable[[Tensor], Tensor]
@@ -30,7 +31,7 @@ class BatchDerivative(ABC):
 
     def __init__(self, problem: Problem, batch: Batch) -> None:
         self.problem, self.batch = problem, batch
-        self.w = problem.parameters_vector()
+        self.w = problem.weights  # the same for all pieces of the data
 
     @abstractmethod
     def forward_mode(self) -> Product:
@@ -102,12 +103,11 @@ def leaves_of(inputs: Sequence[Tensor], count: int) -> list[Tensor]:
 def step_along(w: Float[Tensor, " D"], v: Float[Tensor, " D"]) -> float:
     """The step h of central differences along v at w: rounding and truncation in balance.
 
-    h ‖v‖ = ε^{1/3} (1 + ‖W‖), for any length of v.
+    h ‖v‖ is the `step_length`, for any length of v.
     """
-    epsilon = torch.finfo(w.dtype).eps
     length = float(torch.linalg.vector_norm(v, dtype=torch.float64))
     size = float(torch.linalg.vector_norm(w, dtype=torch.float64))
-    return epsilon ** (1 / 3) * (1 + size) / length if length else 1.0
+    return step_length(torch.finfo(w.dtype).eps, size) / length if length else 1.0
 
 
 def central_difference(f: Callable[[Tensor], Tensor], w: Tensor, v: Tensor) -> Tensor:

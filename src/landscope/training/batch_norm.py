@@ -29,7 +29,9 @@ def with_statistics(problem: Problem) -> Problem:
         return problem
     model = copy.deepcopy(problem.module).to(problem.device, problem.dtype)
     model.load_state_dict(problem.state(), strict=False)
-    return problem.at(calibrated(model, (b.data for b in problem.batches), problem.forward))
+    return problem.at(
+        calibrated(model, (b.data for b in problem.gathered().batches), problem.forward)
+    )
 
 
 def has_empty_statistics(model: nn.Module, state: Mapping[str, Tensor] | None = None) -> bool:

@@ -19,7 +19,7 @@ from landscope.hyperplanes import (
     random_kind,
 )
 from landscope.hyperplanes.curvature import curvature_of
-from landscope.linalg.checkpoint import digest
+from landscope.linalg.digest import digest
 from landscope.operators import Projected
 from landscope.problem import Problem
 from landscope.products import ProductMethod

@@ -14,7 +14,7 @@ from torch import Tensor
 from landscope.geometry import class_probabilities
 from landscope.hyperplanes import AffineHyperplane, BasisKind
 from landscope.linalg import Estimate
-from landscope.linalg.checkpoint import digest
+from landscope.linalg.digest import digest
 from landscope.problem import Problem
 from landscope.runs import Run
 from landscope.training.adam_descent import AdamDescent

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+import torch
 import xarray as xr
 from torch import Tensor, nn
 
@@ -54,7 +55,7 @@ class Recorder:
     problem
         What is measured: model, data and loss. Only the weights change from step to step.
     run
-        The run, or the path of its folder, made where absent.
+        The run, or the path of its folder, made where absent; of no account but on rank 0.
     schedule
         Which steps to measure: a collection of steps, an int n (every n steps), or a function
         step → bool.
@@ -81,7 +82,7 @@ class Recorder:
     Attributes
     ----------
     run : Run
-        The run.
+        The run; None but on rank 0 of several processes.
     skipped : list of int
         Scheduled steps that `max_overhead` left out.
 
@@ -98,6 +99,9 @@ class Recorder:
 
     Notes
     -----
+    Where the problem has a `group`, all its processes make a Recorder and call `step` alike; rank 0
+    keeps the run (``run`` is None on the others), looks at its clock, and shows the trackers.
+
     BatchNorm layers that have seen no batch have empty statistics; they are measured with those of
     one pass over the problem's data, on a copy of the model.
 
@@ -122,7 +126,7 @@ class Recorder:
     def __init__(
         self,
         problem: Problem,
-        run: Run | str | Path,
+        run: Run | str | Path | None,
         schedule: Schedule,
         measure: Measure | None = None,
         *,
@@ -134,17 +138,19 @@ class Recorder:
         self._overhead = Overhead(max_overhead)
         self._scheduled = as_predicate(schedule)
         self.problem = problem
-        self.run = run if isinstance(run, Run) else Run.create(run, identity(problem))
-        self.skipped: list[int] = list((self.run.summary() or {}).get("skipped", ()))
+        about = identity(problem)
+        with problem.together():
+            self.run = _opened(run, about) if problem.leads else None
+        self.skipped: list[int] = self._of_run(_skipped)
         self._optimizer = optimizer
         self._steepest: Tensor | None = None
-        self._trackers = trackers
-        self._measured = set(self.run.steps())
+        self._trackers = trackers if problem.leads else ()
+        self._measured: set[int] = set(self._of_run(Run.steps))
         self._measure = measure or geometry.measure
         self._takes = _free_keywords(self._measure)
         self._warm_start = warm_start and "eigenvectors" in self._takes
         self._reference: Problem | None = None
-        self._eigenvectors = self.run.eigenvectors() if self._warm_start else {}
+        self._eigenvectors = self._of_run(Run.eigenvectors) if self._warm_start else {}
 
     def __enter__(self) -> Self:
         return self
@@ -159,11 +165,11 @@ class Recorder:
 
     def close(self) -> None:
         """Write `summary.json`, close the trackers, and say what was left out."""
-        if self._measured:
+        if self._measured and self.run:
             self.run.write_summary(summarize(self.run) | {"skipped": self.skipped})
         for tracker in self._trackers:
             _unless_it_fails(tracker.close)
-        if self.skipped and self._overhead.most is not None:
+        if self.run and self.skipped and self._overhead.most is not None:
             shown = ", ".join(map(str, self.skipped[:5])) + ", …" * (len(self.skipped) > 5)
             warnings.warn(
                 f"{len(self.skipped)} scheduled steps were not measured, to keep measuring at "
@@ -180,7 +186,7 @@ class Recorder:
 
     def due(self, step: int) -> bool:
         """Tell whether `step` is scheduled, not yet in the run, and can be afforded."""
-        return self._wanted(step) and self._overhead.affordable()
+        return self._wanted(step) and self._affordable()
 
     def step(
         self,
@@ -204,25 +210,35 @@ class Recorder:
         step = operator.index(step)
         if not self._wanted(step):
             return
-        if not self._overhead.affordable():
+        if not self._affordable():
             if step not in self.skipped:
                 self.skipped.append(step)
             return
         try:
             with self._overhead.measuring(), preserved_random_state():
                 snapshot = self._snapshot(model).assign(scalars or {})
-                if sum(block.nbytes for block in self._eigenvectors.values()) <= KEPT_BYTES:
-                    self.run.write_eigenvectors(step, self._eigenvectors)
-                self.run.write_snapshot(step, snapshot)
+                if self.run:
+                    self._keep(self.run, step, snapshot)
                 for tracker in self._trackers:
                     _unless_it_fails(tracker.log, step, snapshot)
         except Exception as error:
-            error.add_note(
-                f"while measuring step {step}; earlier steps are kept in {self.run.path}"
-            )
+            kept = f"; earlier steps are kept in {self.run.path}" if self.run else ""
+            error.add_note(f"while measuring step {step}{kept}")
             raise
         self._measured.add(step)
         self.skipped = [skipped for skipped in self.skipped if skipped != step]
+
+    def _keep(self, run: Run, step: int, snapshot: xr.Dataset) -> None:
+        if sum(block.nbytes for block in self._eigenvectors.values()) <= KEPT_BYTES:
+            run.write_eigenvectors(step, self._eigenvectors)
+        run.write_snapshot(step, snapshot)
+
+    def _of_run(self, read: Callable[[Run], Any]) -> Any:
+        """What the run holds, as rank 0 reads it for all."""
+        return self.problem.agreed(lambda: read(self.run))  # type: ignore[arg-type]
+
+    def _affordable(self) -> bool:
+        return self._overhead.most is None or self.problem.agreed(self._overhead.affordable)
 
     def _wanted(self, step: int) -> bool:
         return step not in self._measured and self._scheduled(step)
@@ -261,16 +277,28 @@ class Recorder:
         open_to_it = self._takes & {"method", "memory_limit"}
         if not (open_to_it and self._measured):
             return {}
-        known = geometry.settings(self.run.snapshot(min(self._measured)))
+        first = min(self._measured)
+        known = self._of_run(lambda run: geometry.settings(run.snapshot(first)))
         return {name: value for name, value in known.items() if name in open_to_it}
 
     def _first_recorded(self, here: Problem) -> Problem:
         """Rebuild the problem that was recorded first, or let it be this one."""
-        stored = self.run.reference()
+        stored = self._of_run(Run.reference)
         if stored is None:
-            self.run.write_reference(here.state())
+            if self.run:
+                self.run.write_reference(here.state())
             return here
         return self.problem.at(stored)
+
+
+def _opened(run: Run | str | Path | None, about: dict[str, Any]) -> Run:
+    if run is None:
+        raise TypeError("run is None; it must be a Run or the path of its folder")
+    return run if isinstance(run, Run) else Run.create(run, about)
+
+
+def _skipped(run: Run) -> list[int]:
+    return list((run.summary() or {}).get("skipped", ()))
 
 
 def _free_keywords(measure: Measure) -> set[str]:
@@ -297,11 +325,15 @@ def _unless_it_fails(act: Callable[..., None], *arguments: Any) -> None:
 
 def identity(problem: Problem) -> dict[str, Any]:
     """What tells a problem from others wherever it is in weight space, as JSON can hold it."""
+    here = torch.zeros((), dtype=torch.float64)
+    data = problem.over_ranks(
+        lambda: here + sum(float(fingerprints(b.data).sum()) for b in problem.batches), like=here
+    )
     return {
         "num_params": problem.num_params,
         "num_examples": problem.num_examples,
         "num_classes": problem.num_classes,
         "weight_decay": problem.weight_decay,
         # The same for the same examples in any order and any batches, up to rounding.
-        "data": f"{sum(float(fingerprints(b.data).sum()) for b in problem.batches):.6e}",
+        "data": f"{float(data):.6e}",
     }

@@ -1,0 +1,128 @@
+"""Named tensors in one safetensors file, written beside and renamed."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from landscope.linalg.space import VectorSpace
+
+_TYPES = {
+    torch.float32: "F32",
+    torch.float64: "F64",
+    torch.int64: "I64",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+_VECTOR = "vector "  # before the names of vectors
+
+
+class StateFile:
+    """What one process keeps: arguments, small tensors, and vectors one by one.
+
+    A process killed at any moment leaves the last whole file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    space : VectorSpace
+        Of the vectors.
+    """
+
+    def __init__(self, path: Path, space: VectorSpace):
+        self.path = path
+        self.space = space
+        self._beside = path.with_name(f".{path.name}.partial")
+
+    def agreed(self, due: bool) -> bool:
+        """Whether all are to write, where each finds that it is time or not."""
+        return due
+
+    def exists(self) -> bool:
+        """Whether there is something to read."""
+        return self.path.exists()
+
+    def read(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Arguments and small tensors.
+
+        Raises
+        ------
+        ValueError
+            If it is damaged, none of ours, or a folder.
+        """
+        if self.path.is_dir():
+            raise ValueError(
+                f"checkpoint {self.path} is a folder, as processes write it that each hold a slice "
+                "of the vectors; this call keeps a file: name another"
+            )
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                arguments = json.loads(file.metadata()["arguments"])
+                names = [name for name in set(file.keys()) if not name.startswith(_VECTOR)]
+                return arguments, {name: file.get_tensor(name) for name in names}
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(damaged(self.path)) from error
+
+    def vector(self, name: str) -> Float[Tensor, " D"]:
+        """One vector, on the CPU."""
+        with safe_open(self.path, framework="pt") as file:
+            return file.get_tensor(_VECTOR + name)
+
+    def write(
+        self,
+        arguments: Mapping[str, Any],
+        small: Mapping[str, Tensor],
+        vectors: Mapping[str, Callable[[], Float[Tensor, " D"]]],
+    ) -> None:
+        """Write all anew; each vector is asked for when it is written, never all in memory."""
+        with open(self._beside, "wb") as file:
+            file.write(self._header(arguments, small, vectors))
+            for tensor in _tensors(small, vectors):
+                file.write(tensor.cpu().contiguous().numpy().tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(self._beside, self.path)
+
+    def remove(self) -> None:
+        """Remove the file."""
+        self.path.unlink(missing_ok=True)
+        self._beside.unlink(missing_ok=True)
+
+    def _header(
+        self, arguments: Mapping[str, Any], small: Mapping[str, Tensor], vectors: Mapping[str, Any]
+    ) -> bytes:
+        """The head of a safetensors file."""
+        entries: dict[str, Any] = {"__metadata__": {"arguments": json.dumps(arguments)}}
+        like = torch.empty(self.space.local_dim, dtype=self.space.dtype, device="meta")
+        offset = 0
+        for name, tensor in (dict(small) | {_VECTOR + name: like for name in vectors}).items():
+            stop = offset + tensor.nbytes
+            entries[name] = {
+                "dtype": _TYPES[tensor.dtype],
+                "shape": list(tensor.shape),
+                "data_offsets": [offset, stop],
+            }
+            offset = stop
+        text = json.dumps(entries).encode()
+        text += b" " * (-len(text) % 8)
+        return len(text).to_bytes(8, "little") + text
+
+
+def damaged(path: Path) -> str:
+    """The sentence for what cannot be read."""
+    return f"checkpoint {path} is damaged or none of a Krylov iteration: remove it to start anew"
+
+
+def _tensors(
+    small: Mapping[str, Tensor], vectors: Mapping[str, Callable[[], Tensor]]
+) -> Iterator[Tensor]:
+    yield from small.values()
+    for read in vectors.values():
+        yield read()

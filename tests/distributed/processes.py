@@ -1,0 +1,73 @@
+"""Processes on this machine that compute together by gloo, kept for all tests of a run."""
+
+import atexit
+import multiprocessing as mp
+import tempfile
+from collections.abc import Callable
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+MOST = 4
+TIMEOUT = timedelta(seconds=60)
+
+
+class FailedProcessError(Exception):
+    """What a process raised, by its number."""
+
+    def __init__(self, errors: dict[int, BaseException]) -> None:
+        self.errors = errors
+        super().__init__("; ".join(f"{rank}: {error!r}" for rank, error in errors.items()))
+
+
+def on_ranks(size: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+    """Call function(group, *arguments) in 1, 2 or 4 processes; what each of them returns.
+
+    The function stands at the top of a module, and its results can be pickled.
+    """
+    errors = {}
+    results = []
+    pipes = _pipes()[:size]
+    for pipe in pipes:
+        pipe.send((size, function, arguments))
+    for rank, pipe in enumerate(pipes):
+        succeeded, result = pipe.recv()
+        if not succeeded:
+            errors[rank] = result
+        results.append(result)
+    if errors:
+        raise FailedProcessError(errors)
+    return results
+
+
+@cache
+def _pipes() -> list[Any]:
+    """Start the processes; they end with this one."""
+    context = mp.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "torch.distributed", "conftest", "landscope"])
+    file = tempfile.mktemp(prefix="landscope-ranks-")
+    pipes = []
+    for rank in range(MOST):
+        here, there = context.Pipe()
+        context.Process(target=_serve, args=(rank, file, there), daemon=True).start()
+        pipes.append(here)
+    atexit.register(lambda: [pipe.send(None) for pipe in pipes])
+    return pipes
+
+
+def _serve(rank: int, file: str, pipe: Any) -> None:
+    import conftest  # noqa: F401 - shapes enforced here too
+    import torch
+    import torch.distributed as dist
+
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{file}", rank=rank, world_size=MOST, timeout=TIMEOUT
+    )
+    groups = {size: dist.new_group(list(range(size))) for size in (1, 2, MOST)}
+    while (task := pipe.recv()) is not None:
+        size, function, arguments = task
+        try:
+            pipe.send((True, function(groups[size], *arguments)))
+        except Exception as error:
+            pipe.send((False, error))
