@@ -96,7 +96,7 @@ def test_the_summary_has_means_over_seeds_at_the_end(alone):
     assert ends[2]["outcomes"] == {"complete": 3}
 
 
-@pytest.mark.parametrize("engine", ["processes", "ray"])
+@pytest.mark.parametrize("engine", [pytest.param("processes", marks=pytest.mark.slow), "ray"])
 def test_twelve_cells_with_a_worker_killed_are_computed_once_and_give_the_same_table(
     engine, tmp_path, alone
 ):
