@@ -8,7 +8,11 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
+import pytest
+
 MOST = 4
+SIZES = [pytest.param(size, marks=pytest.mark.slow) for size in (1, 4)] + [2]
+"""Numbers of processes that a test runs on; four on two cores are slow."""
 TIMEOUT = timedelta(seconds=60)
 
 

@@ -6,7 +6,6 @@ from landscope.distributed import Ranks, Shards
 from landscope.linalg import DenseSpace, ReplicatedSpace, ShardedSpace
 from tests.linalg.conftest import MatrixOperator, symmetric_matrix
 
-SIZES = (1, 2, 4)
 # Of 90 rows and 5: unequal chunks, and processes without any entry of a tensor.
 SPREADS = {"equal": [(200,)], "unequal": [(203,)], "tensors": [(6, 5, 3), (5,), (90, 1), (1, 18)]}
 

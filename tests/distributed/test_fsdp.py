@@ -18,7 +18,7 @@ from torch.nn import functional as F
 import landscope as ls
 from landscope.distributed import RankError
 from landscope.problem.unsharded import unsharded
-from tests.distributed.processes import on_ranks
+from tests.distributed.processes import SIZES, on_ranks
 from tests.distributed.sharded_models import (
     held,
     joined,
@@ -27,13 +27,6 @@ from tests.distributed.sharded_models import (
     sentences,
     shard,
     transformer,
-)
-
-SIZES = (1, 2, 4)
-FEWER = (
-    pytest.param(1, marks=pytest.mark.slow),
-    2,
-    pytest.param(4, marks=pytest.mark.slow),
 )
 
 
@@ -183,7 +176,7 @@ def _spectra(group):
     }
 
 
-@pytest.mark.parametrize("size", FEWER)
+@pytest.mark.parametrize("size", SIZES)
 def test_spectra_are_those_of_one_process(size):
     exact = ls.Hessian(ls.Problem(perceptron(), points(), weight_decay=0.1))
     top = ls.eigsh(exact, k=1, tol=1e-6)
@@ -299,7 +292,7 @@ def _measured(problem, H):
     }
 
 
-@pytest.mark.parametrize("size", FEWER)
+@pytest.mark.parametrize("size", SIZES)
 def test_gathered_models_have_exact_products(size):
     whole = ls.Problem(perceptron(), points())
     expected = _measured(whole, ls.Hessian(whole))
@@ -361,7 +354,7 @@ def _trained(group, measured):
     return weights, [value.clone() for value in model.buffers()], [torch.random.get_rng_state()]
 
 
-@pytest.mark.parametrize("size", FEWER)
+@pytest.mark.parametrize("size", SIZES)
 def test_training_goes_on_bit_for_bit(size):
     for with_it, without in zip(
         on_ranks(size, _trained, True), on_ranks(size, _trained, False), strict=True
@@ -411,7 +404,7 @@ def _failing(group, where):
     ("where", "why"),
     [("outside", "no such batch"), ("inside", "no such layer"), ("backward", "no way back")],
 )
-@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("size", SIZES[1:])
 def test_a_rank_that_fails_in_a_pass_ends_all(size, where, why):
     for message in on_ranks(size, _failing, where):
         assert message == f"rank 1 of {size} failed: ValueError: {why}"

@@ -18,7 +18,7 @@ from landscope.linalg import (
 )
 from landscope.linalg.krylov import KrylovSubspace
 from landscope.linalg.product import CountedProduct
-from tests.distributed.processes import on_ranks
+from tests.distributed.processes import SIZES, on_ranks
 from tests.distributed.slices import (
     OPERATORS,
     SPREADS,
@@ -28,7 +28,6 @@ from tests.distributed.slices import (
 )
 from tests.linalg.conftest import DiagonalOperator
 
-SIZES = [pytest.param(size, marks=pytest.mark.slow) for size in (1, 2)] + [4]
 KINDS = ["sharded", pytest.param("replicated", marks=pytest.mark.slow)]
 
 
@@ -203,7 +202,7 @@ def _sums_per_step(group):
     return sizes
 
 
-@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("size", SIZES)
 def test_a_lanczos_step_takes_four_small_sums(size):
     """Length of the product, the two neighbours, the whole basis, length of the rest."""
     for sizes in on_ranks(size, _sums_per_step):
