@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/landscope demo --out $(OUT)
 
 test: .venv/installed-test lint
-	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses auto
 
 test-slow: .venv/installed-test
 	$(BIN)/python -m pytest -m slow --durations=0

@@ -29,7 +29,7 @@ def write_report_of(run: Run, out: Path | None = None) -> None:
 
     path, config = (out or run.path) / "report.html", run.config
     with working("drawing the report"):
-        if config.get("experiment") == "sweep":
+        if config.get("experiment") == "network_sweep":
             report = write_sweep_report(read_table(run), path, run.summary() or {}, config)
         elif "experiment" in config:
             summary = run.summary() or {}
@@ -117,7 +117,7 @@ def print_intrinsic_dimension(run: Run) -> None:
 
 
 _OF_THEIR_OWN = {
-    "sweep": print_sweep,
+    "network_sweep": print_sweep,
     "zone": print_zone,
     "intrinsic_dimension": print_intrinsic_dimension,
 }

@@ -95,7 +95,7 @@ def sweep(
     >>> table.loss.dims, table.sizes["learning_rate"]
     (('learning_rate', 'seed', 'stage'), 2)
     """
-    identity = {"experiment": "sweep", **config.model_dump(mode="json")}
+    identity = {"experiment": "network_sweep", **config.model_dump(mode="json")}
     run = Run.create(out, identity | ({"measure": measure.__name__} if measure else {}))
     cells = {
         place: Cell(training, measure or Parts(config.parts, training.measure))
