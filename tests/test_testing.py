@@ -219,6 +219,7 @@ def test_unwritten_methods_say_so():
         OperatorConformance().test_linearity()
 
 
+@pytest.mark.slow
 def test_needs_no_pytest_and_works_optimised():
     code = (
         "import sys, torch, landscope.testing as t; t.check_operator(torch.eye(2))\n"

@@ -156,6 +156,7 @@ def _in_float32(group, split):
     return {"gradient": p.gradient().numpy(), "values": top.values.numpy()}
 
 
+@pytest.mark.slow
 def test_in_float32_to_its_rounding():
     expected = _in_float32(None, "equal")
     for found in on_ranks(4, _in_float32, "unequal"):

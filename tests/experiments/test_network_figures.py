@@ -168,15 +168,25 @@ def test_every_picture_of_networks_is_drawn_here():
     assert MADE.keys() == PICTURES.keys()
 
 
+LONG = ("goldilocks", "hyperplane", "properties")
+"""What takes longest to compute even at a tiny scale."""
 EACH = [(name, picture) for name, pictures in PICTURES.items() for picture in pictures]
 
 
-@pytest.mark.parametrize(("name", "picture"), EACH, ids=[f"{n}-{file_stem(p)}" for n, p in EACH])
+@pytest.mark.parametrize(
+    ("name", "picture"),
+    [
+        pytest.param(n, p, marks=pytest.mark.slow if n in LONG else [], id=f"{n}-{file_stem(p)}")
+        for n, p in EACH
+    ],
+)
 def test_a_picture_is_whole_and_says_how_to_read_it(name, picture, computed):
     assert_whole(picture, computed[name])
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in LONG else []) for n in MADE]
+)
 def test_claims_are_held_against_numbers(name, computed):
     claims = MADE[name].claims(computed[name])
     assert len(claims) > 1

@@ -8,6 +8,7 @@ from landscope.experiments import choose_engine
 from landscope.experiments.processes import Processes
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_fails_its_own_task_and_no_other():
     with Processes(1) as processes:
         before, dying, after = (

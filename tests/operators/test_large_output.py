@@ -112,7 +112,8 @@ print((peak[0] - before) / (1024 * 50_000 * 4))
 FREED_AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
 
 
-@pytest.mark.parametrize("method", ["auto", pytest.param("linearized", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["auto", "linearized"])
 def test_a_vocabulary_of_50000_takes_less_than_one_array_of_logits(method):
     run = subprocess.run(
         [sys.executable, "-c", MEMORY.format(method=method)],
