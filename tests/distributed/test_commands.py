@@ -13,6 +13,8 @@ import pytest
 from landscope.runs import Run
 
 PAGE = Path(__file__).parents[2] / "docs" / "distributed.md"
+OF_SINGLE_VECTORS = ("share", "cosines", "power", "residuals")
+"""What rounding decides where eigenvalues are equal, such as 0."""
 POINT = """
 network: {name: small_cnn, width: 0.25}
 data: {name: digits, max_examples: 60}
@@ -70,8 +72,8 @@ def test_commands_run_as_written_and_measure_what_one_process_does(folder):
         (folder / "runs" / "alone").rename(folder / "runs" / f"alone{number}")
         assert set(measured) == set(expected)
         for name in expected:
-            if expected[name].dtype.kind == "f":
-                size = float(np.nanmax(np.abs(expected[name]), initial=1e-3))
+            if expected[name].dtype.kind == "f" and not name.endswith(OF_SINGLE_VECTORS):
+                size = float(np.nan_to_num(np.abs(expected[name])).max(initial=1e-3))
                 np.testing.assert_allclose(
                     np.abs(measured[name]), np.abs(expected[name]), atol=2e-3 * size, err_msg=name
                 )
