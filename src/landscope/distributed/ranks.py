@@ -205,8 +205,10 @@ class Ranks:
         return torch.cat([part[:n] for part, n in zip(parts, counts, strict=True)])
 
     @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
+    def together(self, device: torch.device | str | None = None) -> Iterator[None]:
         """What each process does alone in this block; an error on one of them ends all.
+
+        With a device, all agree that none has failed by one number there (`agree`), not by words.
 
         Raises
         ------
@@ -220,7 +222,10 @@ class Ranks:
             raise  # all have it
         except Exception as error:  # whatever it is, the others must hear of it
             failure = error
-        self._end_if_any(self._gathered(failure and _sentence(failure)), failure)
+        if device is None:
+            self._end(failure)
+        else:
+            self.agree(failure, device)
 
     def objects(self, act: Callable[[], Any]) -> list[Any]:
         """What each process computes alone; an error on one of them ends all.
@@ -257,7 +262,7 @@ class Ranks:
         return own
 
     def _end(self, failure: Exception | None) -> None:
-        """Some process has failed: hear which one, and why."""
+        """Hear whether a process has failed, which one, and why."""
         self._end_if_any(self._gathered(failure and _sentence(failure)), failure)
 
     def _end_if_any(self, said: list[str | None], failure: Exception | None) -> None:

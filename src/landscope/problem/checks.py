@@ -262,3 +262,17 @@ def check_one_process(ranks: Ranks | None, what: str) -> None:
             f"problem has a group of {ranks.size} processes; {what} runs in one: give a Problem "
             "without a group"
         )
+
+
+def check_options(weight_decay: float, forward: object) -> None:
+    """Refuse a ridge or a forward function that is none.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the argument.
+    """
+    if not 0 <= weight_decay < float("inf"):
+        raise ValueError(f"weight_decay is {weight_decay}; it must be finite and at least 0")
+    if forward is not None and not callable(forward):
+        raise TypeError(f"forward is a {type(forward).__name__}; it must be a function")

@@ -164,10 +164,7 @@ class Problem:
         shard: bool,
     ) -> None:
         """What this process knows alone."""
-        if not 0 <= weight_decay < float("inf"):
-            raise ValueError(f"weight_decay is {weight_decay}; it must be finite and at least 0")
-        if forward is not None and not callable(forward):
-            raise TypeError(f"forward is a {type(forward).__name__}; it must be a function")
+        checks.check_options(weight_decay, forward)
         self.weight_decay = float(weight_decay)
         self.batch_statistics = batch_statistics
         self.loss_terms = resolve_loss(loss)

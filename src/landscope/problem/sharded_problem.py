@@ -10,7 +10,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from landscope.distributed import RankError, Ranks
+from landscope.distributed import Ranks
 from landscope.linalg.sharded import ShardedSpace
 from landscope.problem import checks
 from landscope.problem.batch import Batch
@@ -105,12 +105,7 @@ class ShardedProblem:
         self._model = FullySharded(unwrapped(model))
         self.ranks: Ranks = self._model.ranks
         with self.ranks.together():
-            if not 0 <= weight_decay < float("inf"):
-                raise ValueError(
-                    f"weight_decay is {weight_decay}; it must be finite and at least 0"
-                )
-            if forward is not None and not callable(forward):
-                raise TypeError(f"forward is a {type(forward).__name__}; it must be a function")
+            checks.check_options(weight_decay, forward)
             checks.check_surroundings()
             checks.check_modes(dict(self._model.module.named_modules()), batch_statistics=False)
             self.shards, self.dtype = self._model.shards, self._model.dtype
@@ -226,15 +221,13 @@ class ShardedProblem:
     @contextmanager
     def _measuring(self) -> Iterator[None]:
         """The model at this point, and an error on one process ends all."""
-        failure = None
-        with full_float32(), self._same_random_numbers(), self._model.at(self._vector):
-            try:
-                yield
-            except RankError:
-                raise  # all have it
-            except Exception as error:  # whatever it is, the others must hear of it
-                failure = error
-            self.ranks.agree(failure, self._model.mesh_device)
+        with (
+            full_float32(),
+            self._same_random_numbers(),
+            self._model.at(self._vector),
+            self.ranks.together(self._model.mesh_device),
+        ):
+            yield
 
     def _passes(self) -> Iterator[tuple[Batch, float]]:
         """Batches and their weights: 0 where only other processes have one left."""
