@@ -366,6 +366,17 @@ def test_other_weights_on_a_rank_are_refused():
         assert "on rank 3" in str(error)
 
 
+def _coupled(group):
+    model, inputs, targets = setting()
+    options = {"batch_statistics": True, "group": group, "shard": True}
+    with pytest.raises(ValueError, match="batch_statistics is True with a group of processes"):
+        ls.Problem(model, (inputs, targets), **options)
+
+
+def test_batch_statistics_and_a_group_exclude_each_other():
+    on_ranks(2, _coupled)
+
+
 def _in_one_process(group):
     problem = problem_of(group, "equal")
     said = []

@@ -450,8 +450,7 @@ class Problem:
         """What rank 0 finds where processes might decide otherwise: on clocks, files, memory."""
         if self.ranks is None:
             return act()
-        first = self.ranks.rank == 0
-        return self.ranks.objects(lambda: act() if first else None)[0]
+        return self.ranks.objects(lambda: act() if self.leads else None)[0]
 
     @property
     def leads(self) -> bool:
@@ -517,6 +516,11 @@ class Problem:
         self._own_normalizer, self._all_batches = self.normalizer, None
         if self.ranks is None:
             return
+        if self.batch_statistics:
+            raise ValueError(
+                "batch_statistics is True with a group of processes, whose batches would not have "
+                "one another's statistics; give one of the two"
+            )
         norm = float(self._vector.double().norm())
         model = {"parameters": self.num_params, "logits": self.num_classes, "weights of norm": norm}
         found = self.ranks.objects(lambda: (self.num_examples, self.normalizer, model))
