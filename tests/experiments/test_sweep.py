@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 from tests.experiments.sweep_measurements import Held, failing_at_seed_1, norms
 
-from landscope.experiments import Grid, SweepConfig, choose_engine, read_table, sweep
+from landscope.experiments import Grid, SweepConfig, choose_engine, sweep
 from landscope.experiments.networks.cell import ATTEMPTS
 from landscope.runs import Run
 
@@ -71,7 +71,7 @@ def test_the_table_has_every_number_of_every_cell_and_stage(alone):
         seen += 1
     assert seen == 12
     assert "gradient" not in table
-    xr.testing.assert_identical(read_table(alone.run), table)
+    xr.testing.assert_identical(alone.run.table(), table)
 
 
 def test_the_csv_file_is_the_same_table_in_rows(alone):

@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -90,7 +92,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(run):
     for step in (1, 5):
         run.write_checkpoint(step, {"w": torch.ones(2)}, {})
     (run.path / "checkpoints" / "00000005.safetensors").write_bytes(b"damaged")
-    with pytest.warns(UserWarning, match="step 5 .* is damaged"):
+    with pytest.warns(UserWarning, match=r"00000005\.safetensors is damaged"):
         assert run.latest_checkpoint().step == 1
 
 
@@ -100,6 +102,105 @@ def test_the_reference_is_kept_beside_the_checkpoints(run):
     for step in range(4):
         run.write_checkpoint(step, {"w": torch.ones(2)}, {})
     assert torch.equal(Run.open(run.path).reference()["w"], torch.arange(3.0))
+
+
+def damage(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+def test_a_damaged_snapshot_is_left_out_set_aside_and_measured_again(run):
+    for step in (1, 2, 3):
+        run.write_snapshot(step, xr.Dataset({"loss": float(step)}))
+    damage(run.path / "snapshots" / "00000002.nc")
+    again = Run.open(run.path)
+    with pytest.warns(UserWarning, match=r"00000002\.nc is damaged: .*; it is left out"):
+        assert again.steps() == [1, 3]
+    np.testing.assert_array_equal(again.trajectory().loss, [1.0, 3.0])
+    with pytest.raises(ValueError, match=r"00000002\.nc is damaged"):
+        again.snapshot(2)
+    with pytest.raises(FileExistsError, match="never overwritten"):
+        again.write_snapshot(3, xr.Dataset({"loss": 0.0}))
+    again.write_snapshot(2, xr.Dataset({"loss": 2.5}))
+    assert Run.open(run.path).steps() == [1, 2, 3]
+    assert (run.path / "snapshots" / "00000002.nc.damaged").exists()
+
+
+def test_snapshots_of_other_runs_and_steps_are_left_out(run, tmp_path):
+    other = Run.create(tmp_path / "other", run.config)
+    for step in (1, 2):
+        run.write_snapshot(step, xr.Dataset({"loss": 0.5}))
+        other.write_snapshot(step, xr.Dataset({"loss": 9.0}))
+    snapshots = run.path / "snapshots"
+    shutil.copy(other.path / "snapshots" / "00000002.nc", snapshots / "00000002.nc")
+    shutil.copy(snapshots / "00000001.nc", snapshots / "00000005.nc")
+    (snapshots / "00000007.nc").mkdir()
+    with pytest.warns(UserWarning, match="left out") as warned:
+        assert run.steps() == [1]
+    assert [str(warning.message).partition("snapshots/")[2] for warning in warned] == [
+        "00000002.nc belongs to another run; it is left out",
+        "00000005.nc holds step 1; it is left out",
+        "00000007.nc cannot be read: it is a folder; it is left out",
+    ]
+
+
+def test_a_run_of_an_older_version_is_read_and_goes_on(tmp_path):
+    (tmp_path / "config.json").write_text('{"seed": 0}', encoding="utf-8")
+    (tmp_path / "snapshots").mkdir()
+    old = xr.Dataset({"loss": 1.0}, coords={"step": 3})
+    old.to_netcdf(tmp_path / "snapshots" / "00000003.nc", engine="h5netcdf")
+    run = Run.create(tmp_path, {"seed": 0})
+    run.write_snapshot(4, xr.Dataset({"loss": 0.5}))
+    np.testing.assert_array_equal(Run.open(tmp_path).trajectory().loss, [1.0, 0.5])
+
+
+def test_damaged_reference_weights_are_named_and_eigenvectors_left_out(run):
+    run.write_reference({"w": torch.arange(300.0)})
+    run.write_eigenvectors(3, {"hessian": torch.ones(300, 2)})
+    run.write_snapshot(3, xr.Dataset({"loss": 0.5}))
+    damage(run.path / "reference.safetensors")
+    damage(run.path / "eigenvectors" / "00000003.safetensors")
+    with pytest.raises(ValueError, match=r"reference\.safetensors is damaged.*name another folder"):
+        run.reference()
+    with pytest.warns(UserWarning, match=r"00000003\.safetensors is damaged.*none are used"):
+        assert run.eigenvectors() == {}
+
+
+def test_damaged_json_is_named_with_what_to_do(run):
+    run.write_summary({"loss": 0.5})
+    (run.path / "summary.json").write_text('{"loss": 0.', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"summary\.json is damaged: .*; remove it"):
+        run.summary()
+    (run.path / "config.json").write_text("", encoding="utf-8")
+    for refused in (lambda: Run.open(run.path), lambda: Run.create(run.path, {"seed": 0})):
+        with pytest.raises(ValueError, match=r"config\.json is damaged: .*; restore it"):
+            refused()
+
+
+def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):
+    (tmp_path / "file").touch()
+    for folder, said in (
+        (tmp_path / "file", "is a file"),
+        (tmp_path / "file" / "run", "is a file"),
+        (tmp_path / ("n" * 300), "File name too long"),
+        ("", "empty name"),
+        ("a\0b", "null"),
+    ):
+        with pytest.raises(OSError, match=f"run folder .*{said}.*name a"):
+            Run.create(folder, {})
+
+
+def test_a_second_writer_is_refused_until_the_first_has_ended(run, monkeypatch):
+    holder = json.loads((run.path / "lock.json").read_text(encoding="utf-8"))
+    assert holder["pid"] == os.getpid()
+    Run.create(run.path, run.config).close()  # the same process may
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: os.getppid())
+        with pytest.raises(BlockingIOError, match=f"written by process {holder['pid']} on"):
+            Run.create(run.path, run.config)
+    run.close()
+    assert not (run.path / "lock.json").exists()
 
 
 def test_a_failing_write_loses_nothing_written_before(run, monkeypatch):

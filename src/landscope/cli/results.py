@@ -18,7 +18,7 @@ from landscope.cli.tables import (
     trajectory_tables,
     zone_table,
 )
-from landscope.experiments import four_properties, read_table
+from landscope.experiments import four_properties
 from landscope.runs import Run
 
 
@@ -30,7 +30,7 @@ def write_report_of(run: Run, out: Path | None = None) -> None:
     path, config = (out or run.path) / "report.html", run.config
     with working("drawing the report"):
         if config.get("experiment") == "network_sweep":
-            report = write_sweep_report(read_table(run), path, run.summary() or {}, config)
+            report = write_sweep_report(run.table(), path, run.summary() or {}, config)
         elif "experiment" in config:
             summary = run.summary() or {}
             report = write_experiment_report(

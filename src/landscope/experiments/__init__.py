@@ -14,7 +14,7 @@ from landscope.experiments.properties import FourProperties, four_properties
 from landscope.experiments.random_model.sampling import sample_model
 from landscope.experiments.registry import EXPERIMENTS, REPRODUCTIONS
 from landscope.experiments.reproduction import Networks, Reproduction, reproduce
-from landscope.experiments.sweep import Swept, read_table, said_of_failures, sweep
+from landscope.experiments.sweep import Swept, said_of_failures, sweep
 from landscope.experiments.sweep_config import SweepConfig
 from landscope.experiments.target import Target, resolve_target
 
@@ -39,7 +39,6 @@ __all__ = [
     "measure_checkpoints",
     "measure_point",
     "read_config",
-    "read_table",
     "reproduce",
     "resolve_target",
     "said_of_failures",

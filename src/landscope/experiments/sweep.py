@@ -17,9 +17,8 @@ from landscope.experiments.networks.measurements import Parts
 from landscope.experiments.progress import Progress, silent
 from landscope.experiments.sweep_config import SEED, SweepConfig
 from landscope.runs import Run
-from landscope.runs.atomic import appearing
+from landscope.system.atomic import appearing
 
-TABLE = "table.nc"
 _MOST_TOLD = 3
 
 _LARGEST = {
@@ -111,7 +110,8 @@ def sweep(
     table = table.drop_encoding().assign_attrs(
         swept=",".join(config.swept), **_said_of(config.kept)
     )
-    _write(table, run.path)
+    run.write_table(table)
+    _write_csv(table, run.path / "table.csv")
     run.write_summary(
         {
             "ends": list(_ends(table)),
@@ -160,21 +160,14 @@ def _numbers(trained: Trained, failed: bool) -> xr.Dataset:
     return staged.assign(outcome=outcome).assign_coords(stage=range(staged.sizes["stage"]))
 
 
-def _write(table: xr.Dataset, folder: Path) -> None:
-    """Write the table as NetCDF and as CSV, replacing older ones."""
-    with appearing(folder / TABLE) as beside:
-        table.to_netcdf(beside, engine="h5netcdf")
+def _write_csv(table: xr.Dataset, path: Path) -> None:
+    """Write a row for each cell and stage, replacing an older file."""
     measured = [name for name in table.data_vars if name not in ("training_step", "outcome")]
     rows = table.to_dataframe(dim_order=list(table.dims))
     if measured:
         rows = rows.dropna(subset=measured, how="all").astype({"training_step": int})
-    with appearing(folder / "table.csv") as beside:
-        rows.to_csv(beside)
-
-
-def read_table(run: Run) -> xr.Dataset:
-    """Read the table of a sweep."""
-    return xr.load_dataset(run.path / TABLE, engine="h5netcdf")
+    with appearing(path) as beside:
+        rows.to_csv(beside, lineterminator="\n")
 
 
 def _ends(table: xr.Dataset) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from landscope.runs.atomic import appearing
+from landscope.system.atomic import appearing
 
 
 def write_tables(dataset: xr.Dataset, folder: Path) -> list[Path]:

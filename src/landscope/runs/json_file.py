@@ -1,5 +1,6 @@
 """Strict JSON files, written atomically."""
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -8,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from landscope.runs.atomic import appearing
+from landscope.runs.seal import DamagedFileError
+from landscope.system.atomic import appearing
+
+_CHECKSUM = "sha256"
 
 
 def plain(value: Any) -> Any:
@@ -46,14 +50,56 @@ def plain(value: Any) -> Any:
     )
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object."""
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Parameters
+    ----------
+    path
+        The file. Where it has a checksum, as `write_json` adds it, its content is compared with it.
+    remedy
+        What to do about a damaged file, for the error.
+
+    Raises
+    ------
+    DamagedFileError
+        If it is damaged, no JSON object, or no file.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError(f"it holds a {type(content).__name__}, no mapping")
+        sha256 = content.pop(_CHECKSUM, None)
+        if sha256 is not None and sha256 != _digest(content):
+            raise ValueError("it does not hold what was written there")
+    except (OSError, ValueError, RecursionError) as error:
+        reason = "it is a folder" if path.is_dir() else _in_short(error)
+        raise DamagedFileError(f"{path} is damaged: {reason}; {remedy}") from error
     return content
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON object atomically, replacing what was there."""
-    text = json.dumps(plain(content), indent=2, allow_nan=False, ensure_ascii=False)
+    """Write a JSON object and its checksum atomically, replacing what was there."""
+    content = plain(content)
+    text = json.dumps(
+        {**content, _CHECKSUM: _digest(content)}, indent=2, allow_nan=False, ensure_ascii=False
+    )
     with appearing(path) as beside:
-        beside.write_text(text + "\n", encoding="utf-8")
+        beside.write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _in_short(error: Exception) -> str:
+    match error:
+        case json.JSONDecodeError():
+            return f"line {error.lineno} is no JSON ({error.msg})"
+        case UnicodeDecodeError():
+            return "it is no UTF-8 text"
+        case RecursionError():
+            return "it is nested too deeply"
+        case OSError():
+            return error.strerror or str(error)
+    return str(error)

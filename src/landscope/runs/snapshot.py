@@ -1,33 +1,53 @@
-"""Snapshots: one measured point of a run as one immutable NetCDF file."""
+"""Snapshots: one measured point of a run as one immutable NetCDF file under a seal."""
 
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
-from landscope.runs.atomic import appearing
+from landscope.runs.seal import DamagedFileError, Seal, append_seal, check_appended
+from landscope.system.atomic import appearing
 
 
-def write_snapshot(path: Path, dataset: xr.Dataset) -> None:
-    """Write a Dataset to a NetCDF file that appears whole.
-
-    Raises
-    ------
-    FileExistsError
-        If the snapshot exists: snapshots are never overwritten.
-    """
-    if path.exists():
-        raise FileExistsError(f"the snapshot {path} exists and snapshots are never overwritten")
+def write_snapshot(path: Path, dataset: xr.Dataset, seal: Seal) -> None:
+    """Write a Dataset to a NetCDF file that appears whole, replacing what was there."""
     dataset = dataset.copy()  # shallow: only attributes are replaced
     for attributes in (dataset.attrs, *(v.attrs for v in dataset.variables.values())):
         attributes.update({name: _text(value) for name, value in attributes.items()})
     with appearing(path) as beside:
         dataset.to_netcdf(beside, engine="h5netcdf")
+        append_seal(beside, seal)
 
 
-def read_snapshot(path: Path) -> xr.Dataset:
-    """Read a snapshot into memory."""
-    return xr.load_dataset(path, engine="h5netcdf")
+def read_snapshot(path: Path, seal: Seal) -> xr.Dataset:
+    """Read a snapshot into memory.
+
+    Raises
+    ------
+    DamagedFileError
+        If it is damaged, or of another run or step than `seal` says.
+    """
+    check_appended(path, seal)  # before HDF5 reads what may be anything
+    try:
+        dataset = xr.load_dataset(path, engine="h5netcdf")
+        step = None if seal.step is None else int(dataset["step"])
+    except Exception as error:  # a damaged file without a seal raises almost anything
+        raise DamagedFileError(f"{path} is damaged: {error}") from error
+    if step != seal.step:
+        raise DamagedFileError(f"{path} holds step {step}")
+    return dataset
+
+
+def check_snapshot(path: Path, seal: Seal) -> None:
+    """Find out whether `read_snapshot` would read a file.
+
+    Raises
+    ------
+    DamagedFileError
+        If it would not.
+    """
+    if not check_appended(path, seal):
+        read_snapshot(path, seal)
 
 
 def _text(value: Any) -> Any:

@@ -8,10 +8,10 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from landscope.runs.checkpoint import read_tensors
+from landscope.runs.seal import DamagedFileError
 
 _SAFE = ".safetensors"
 SUFFIXES = (_SAFE, ".pt", ".pth", ".bin", ".ckpt")
@@ -101,8 +101,8 @@ def shards(path: Path) -> list[Path]:
 def _safe(path: Path) -> dict[str, Tensor]:
     try:
         return read_tensors(path)[0]
-    except SafetensorError as error:
-        raise ValueError(f"weights {path} are damaged: {error}") from None
+    except DamagedFileError as error:
+        raise ValueError(f"weights {error}") from None
 
 
 def _pickled(path: Path, trust: bool) -> dict[str, Tensor]:

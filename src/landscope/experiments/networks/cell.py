@@ -14,7 +14,7 @@ import xarray as xr
 
 from landscope.problem import NonFiniteError, Problem
 from landscope.runs import Run
-from landscope.runs.atomic import appearing
+from landscope.system.atomic import appearing
 from landscope.training import TrainConfig, measuring_steps, train
 from landscope.training.trainer import measured_problem
 

@@ -3,7 +3,7 @@
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _SUFFIX = ".partial"
@@ -25,14 +25,24 @@ def appearing(path: Path) -> Iterator[Path]:
     ------
     Path
         The temporary path to write to.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, such as on a full disk; the file that was there is kept.
     """
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{_SUFFIX}")
     try:
         yield beside
         _flush(beside)
         os.replace(beside, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        kept = "; the file that was there is kept" if path.exists() else ""
+        raise OSError(f"{path} could not be written: {reason}{kept}") from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # what keeps it from being written may keep it from being removed
+            beside.unlink(missing_ok=True)
     if os.name == "posix":  # elsewhere a folder cannot be opened
         _flush(path.parent)
 

@@ -1,0 +1,1 @@
+"""What the operating system gives, alike on Linux, macOS and Windows: files, locks, CPUs."""
