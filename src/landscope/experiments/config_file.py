@@ -1,6 +1,5 @@
 """A configuration file, read into its schema; what is wrong is named with its line."""
 
-from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -8,8 +7,12 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from landscope.experiments.yaml_file import line_of, read_yaml, shortened
+
 Schema = TypeVar("Schema", bound=BaseModel)
 Location = tuple[int | str, ...]
+
+_MOST_ERRORS = 10  # that are told
 
 
 def read_config(path: str | Path, schema: type[Schema]) -> Schema:
@@ -48,15 +51,18 @@ def read_config(path: str | Path, schema: type[Schema]) -> Schema:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"the configuration file {path} does not exist")
-    content, root = _parsed(path)
+        lack = "is no file" if path.exists() else "does not exist"
+        raise FileNotFoundError(f"the configuration file {path} {lack}")
+    content, root = read_yaml(path)
     try:
         return schema.model_validate(content)
     except ValidationError as error:
         said = [
             f"{path}, line {_line(root, details['loc'])}: {_sentence(schema, **details)}"
-            for details in error.errors()
+            for details in error.errors()[:_MOST_ERRORS]
         ]
+        if more := error.error_count() - len(said):
+            said.append(f"{more:,} more of the kind are left out here")
         raise ValueError(".\n".join(said)) from None
 
 
@@ -76,47 +82,9 @@ def nested_schema(annotation: Any) -> type[BaseModel] | None:
     return next(filter(None, map(nested_schema, get_args(annotation))), None)
 
 
-def _parsed(path: Path) -> tuple[Any, yaml.Node | None]:
-    """What the file says, and the same as nodes that know their lines."""
-    try:
-        # JSON may be indented by tabs, and has none within its strings.
-        text = path.read_text(encoding="utf-8")
-        loader = yaml.SafeLoader(text.replace("\t", " ") if path.suffix == ".json" else text)
-        root = loader.get_single_node()
-        if root is None:
-            return {}, None
-        for first, again in _repeated(root):
-            raise ValueError(
-                f"{path}, line {_line_of(again)}: {again.value!r} was given before, in line "
-                f"{_line_of(first)}; keep one of the two"
-            )
-        return loader.construct_document(root), root
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        at = f", line {mark.line + 1}" if mark else ""
-        raise ValueError(f"{path}{at}: this is no YAML: {error.problem}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read as text: {error}") from None
-
-
-def _repeated(node: yaml.Node) -> Iterator[tuple[yaml.Node, yaml.Node]]:
-    """Keys that come twice in one mapping, of which YAML would take the last."""
-    if isinstance(node, yaml.MappingNode):
-        seen: dict[Any, yaml.Node] = {}
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    yield seen[key.value], key
-                seen[key.value] = key
-            yield from _repeated(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _repeated(item)
-
-
 def _line(node: yaml.Node | None, location: Location) -> int:
     """The line of the key or item at `location`, or of what comes closest above it."""
-    line = 1 if node is None else _line_of(node)
+    line = 1 if node is None else line_of(node)
     for part in location:
         if isinstance(node, yaml.MappingNode):
             entry = next((pair for pair in node.value if pair[0].value == str(part)), None)
@@ -126,12 +94,8 @@ def _line(node: yaml.Node | None, location: Location) -> int:
             entry = None
         if entry is None:
             return line
-        line, node = _line_of(entry[0]), entry[1]
+        line, node = line_of(entry[0]), entry[1]
     return line
-
-
-def _line_of(node: yaml.Node) -> int:
-    return int(node.start_mark.line) + 1
 
 
 def _sentence(
@@ -145,13 +109,13 @@ def _sentence(
     **_: Any,
 ) -> str:
     """One of pydantic's errors in our words."""
-    key = ".".join(map(str, loc))
+    key = shortened(".".join(map(str, loc)))
     if type == "value_error":  # what our own validators raise
         said = msg.removeprefix("Value error, ")
         return f"{key}: {said}" if key else said
     if type == "missing":
         return f"{key} is missing"
-    came = f"{key or 'the file'} is {input!r}"
+    came = f"{key or 'the file'} is {_shown(input)}"
     if type == "extra_forbidden":
         accepted = list(_schema_at(schema, loc[:-1]).model_fields)
         close = get_close_matches(str(loc[-1]), accepted, 1)
@@ -163,6 +127,13 @@ def _sentence(
     if ctx and "expected" in ctx:
         return f"{came}; accepted are {ctx['expected'].replace(' or ', ' and ')}"
     return f"{came}; {msg.replace('Input should be', 'it must be').replace('tuple', 'list')}"
+
+
+def _shown(value: Any) -> str:
+    try:
+        return shortened(repr(value))
+    except ValueError:  # Python writes no whole number of so many digits
+        return "a number of thousands of digits"
 
 
 def _schema_at(schema: type[BaseModel], location: Location) -> type[BaseModel]:

@@ -1,5 +1,6 @@
 """What a configuration file of `landscope sweep` can say: choices of training, many at a time."""
 
+import math
 from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Annotated, Any, Self, get_args, get_origin
@@ -25,6 +26,8 @@ _PLACES = ("device", "data_root")
 """Where to compute and to read: the command's to say, for they are no part of what a cell is."""
 
 SEED = "seed"
+
+MOST_CELLS = 10_000
 
 
 class _Strict(BaseModel):
@@ -79,9 +82,11 @@ def _is_list(annotation: Any) -> bool:
 def _without_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if not values:
         raise ValueError("the list is empty; accepted is one value or a list of values")
-    for place, value in enumerate(values):
-        if value in values[:place]:
+    seen = set()
+    for value in values:
+        if value in seen:
             raise ValueError(f"{value!r} is given twice; keep one of the two")
+        seen.add(value)
     return values
 
 
@@ -139,6 +144,9 @@ class SweepConfig(_Choices):
 
     @model_validator(mode="after")
     def _every_combination_can_be_trained(self) -> Self:
+        count = math.prod(len(values) for _, values in _leaves(self))
+        if count > MOST_CELLS:
+            raise ValueError(f"the grid has {count:,} cells; at most {MOST_CELLS:,} are accepted")
         try:
             self.trainings()
         except ValidationError as error:
