@@ -8,28 +8,47 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
 
+from landscope.cli.interruption import exit_code, said_of, terminable
+from landscope.distributed import leads
+
 # What bad input raises; anything else is a defect, and named as one.
 _EXPECTED = (ValueError, TypeError, OSError, ImportError, RuntimeError, MemoryError)
+_TYPED = "landscope.typed"
 
 
 class OneSentenceErrors(TyperGroup):
     """A group of commands that prints an error as one sentence and exits with code 1.
 
-    With `--debug` before the command the traceback is shown instead.
+    With `--debug` before the command the traceback is shown instead. A command that is stopped by
+    Ctrl-C or SIGTERM says what goes on, and exits with code 130 or 143.
     """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Keep what was typed, for it is what goes on."""
+        ctx.meta[_TYPED] = [ctx.info_name or "landscope", *args]
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command chosen."""
         try:
-            return super().invoke(ctx)
-        except Exception as error:
+            with terminable():
+                return super().invoke(ctx)
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
             if ctx.params.get("debug") or _is_handled_by_click(error):
                 raise
-            Console(stderr=True, soft_wrap=True).print(Text(sentence(error), style="red"))
+            if isinstance(error, KeyboardInterrupt):
+                if leads():
+                    _tell(said_of(error, ctx.meta[_TYPED]))
+                raise typer.Exit(exit_code(error)) from None
+            _tell(sentence(error))
             raise typer.Exit(1) from None
 
 
-def sentence(error: Exception) -> str:
+def _tell(said: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(Text(said, style="red"))
+
+
+def sentence(error: Exception | SystemExit) -> str:
     """Return one line that says what went wrong.
 
     Examples
@@ -42,6 +61,8 @@ def sentence(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return f"Error: {'; '.join(_culprit(**details) for details in error.errors())}"
     message = " ".join(str(error).split())
+    if isinstance(error, SystemExit):
+        return f"Error: the code that was called ended the process: sys.exit({error.code!r})"
     if isinstance(error, _EXPECTED) and message:
         return f"Error: {message}"
     return f"Error: unexpected {type(error).__name__}: {message} (landscope --debug … shows where)"
@@ -51,6 +72,6 @@ def _culprit(*, loc: tuple[int | str, ...], input: Any, msg: str, **_: Any) -> s
     return f"{'.'.join(map(str, loc))}={input!r}: {msg.removeprefix('Value error, ')}"
 
 
-def _is_handled_by_click(error: Exception) -> bool:
+def _is_handled_by_click(error: BaseException) -> bool:
     """Tell usage errors and exits, which typer prints itself."""
     return hasattr(error, "exit_code")

@@ -25,7 +25,13 @@ def progress_bar(unit: str = "steps") -> Iterator[Callable[[int, int, str], None
         def show(done: int, total: int, doing: str) -> None:
             bar.update(task, completed=done, total=total, description=doing)
 
-        yield show
+        try:
+            yield show
+        except KeyboardInterrupt as stop:
+            shown = bar.tasks[0]
+            if shown.total is not None:
+                stop.add_note(f"at {shown.completed:g} of {shown.total:g} {unit}")
+            raise
 
 
 @contextmanager

@@ -2,11 +2,15 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.synchronize import Event
 from typing import Any, TypeVar
+
+from landscope.system.cpus import available_cpus
 
 Result = TypeVar("Result")
 
@@ -41,6 +45,8 @@ class Processes(Executor):
         self._threads = ThreadPoolExecutor(count)
         self._of_thread = threading.local()
         self._begun: list[ProcessPoolExecutor] = []
+        self._context = multiprocessing.get_context("spawn")
+        self._stopped = self._context.Event()
 
     def submit(
         self, function: Callable[..., Result], /, *args: Any, **kwargs: Any
@@ -49,7 +55,12 @@ class Processes(Executor):
         return self._threads.submit(self._attempted, function, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the processes, once what they compute is done."""
+        """End the processes, once what they compute is done.
+
+        With ``wait=False, cancel_futures=True`` they end now, in the middle of what they compute.
+        """
+        if cancel_futures and not wait:
+            self._stopped.set()
         self._threads.shutdown(wait, cancel_futures=cancel_futures)
         for pool in self._begun:
             pool.shutdown(wait, cancel_futures=cancel_futures)
@@ -61,31 +72,37 @@ class Processes(Executor):
             except Exception as failure:
                 if isinstance(failure, BrokenProcessPool):
                     del self._of_thread.process
-                if not left:
+                if not left or self._stopped.is_set():
                     raise
         raise AssertionError("the last attempt returns or raises")
 
     def _process(self) -> ProcessPoolExecutor:
         """The process of this thread: a pool of one."""
         if not hasattr(self._of_thread, "process"):
-            context = multiprocessing.get_context("spawn")
-            self._of_thread.process = ProcessPoolExecutor(1, context, initializer=_end_with_parent)
+            self._of_thread.process = ProcessPoolExecutor(
+                1, self._context, initializer=_end_with_parent, initargs=(self._stopped,)
+            )
             self._begun.append(self._of_thread.process)
         return self._of_thread.process
 
 
 def free_processes(device: str, cpus: int = 1) -> int:
     """Count the tasks of so many CPUs that fit beside each other here; one on a GPU."""
-    return 1 if device != "cpu" else max(1, len(os.sched_getaffinity(0)) // cpus)
+    return 1 if device != "cpu" else max(1, available_cpus() // cpus)
 
 
-def _end_with_parent() -> None:
-    """Leave no process behind a killed parent: a run folder has one writer at a time."""
-    threading.Thread(target=_wait_for_parent, daemon=True).start()
+def _end_with_parent(stopped: Event) -> None:
+    """Leave no process behind a parent that was killed, or stopped: a run has one writer at a time.
 
-
-def _wait_for_parent() -> None:
+    Ctrl-C in a terminal reaches all processes: what it ends is for the parent to decide.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    for wait in (stopped.wait, parent and parent.join):
+        if wait is not None:
+            threading.Thread(target=_end_after, args=(wait,), daemon=True).start()
+
+
+def _end_after(wait: Callable[[], Any]) -> None:
+    wait()
+    os._exit(1)

@@ -3,7 +3,8 @@
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -194,12 +195,25 @@ def _from_function(target: str, *, device: str | None, **options: Any) -> Proble
         )
     if device is not None:
         options["device"] = device
-    problem = function(**{name: value for name, value in options.items() if name in accepted})
+    with _without_exit(target, "was called"):
+        problem = function(**{name: value for name, value in options.items() if name in accepted})
     if not isinstance(problem, Problem):
         raise TypeError(
             f"{target} returned a {type(problem).__name__}; it must return a landscope.Problem"
         )
     return problem
+
+
+@contextmanager
+def _without_exit(target: str, when: str) -> Iterator[None]:
+    """Name the code of the user's that would end the process, without a word."""
+    try:
+        yield
+    except SystemExit as error:
+        raise RuntimeError(
+            f"TARGET {target!r} used sys.exit({error.code!r}) when it {when}; keep what belongs to "
+            'a script behind if __name__ == "__main__"'
+        ) from error
 
 
 def _import_function(target: str) -> Any:
@@ -208,7 +222,8 @@ def _import_function(target: str) -> Any:
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
-        function = getattr(importlib.import_module(module_name), name, None)
+        with _without_exit(target, "was imported"):
+            function = getattr(importlib.import_module(module_name), name, None)
     except ModuleNotFoundError as error:
         raise ImportError(
             f"TARGET {target!r}: {error}; looked in the current folder and in what is installed"

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from landscope.integrations.extra import extra
+from landscope.system.cpus import available_cpus
 
 with extra("ray"):
     import ray
@@ -110,7 +111,7 @@ def _connect(address: str | None, cluster_cpus: int | None) -> None:
         return
     ray.init(
         "local",
-        num_cpus=cluster_cpus or len(os.sched_getaffinity(0)),
+        num_cpus=cluster_cpus or available_cpus(),
         object_store_memory=_OBJECT_STORE,
         include_dashboard=False,
         # Nothing listens beyond this machine.

@@ -123,17 +123,22 @@ class Grid:
         if not cells:
             return
         executor = self.engine() if self.engine else Processes(processes)
+        stopped = True  # by Ctrl-C, say: nobody waits for the cells in work, which go on later
         try:
             futures = {executor.submit(_compute, *task): cell for cell, task in tasks.items()}
             for future in as_completed(futures):
                 yield futures[future], future
+            stopped = False
         finally:
-            executor.shutdown(cancel_futures=True)
+            executor.shutdown(wait=not stopped, cancel_futures=True)
 
 
 def _compute(cell: Cell, folder: Path, threads: int) -> Trained:
-    with on_threads(threads):
-        return follow(cell, folder)
+    try:
+        with on_threads(threads):
+            return follow(cell, folder)
+    except SystemExit as error:  # in code of the user's; it would end the process that waits
+        raise RuntimeError(f"the code that was called used sys.exit({error.code!r})") from error
 
 
 def _outcome(cell: Cell, folder: Path, threads: int) -> Future[Trained]:
