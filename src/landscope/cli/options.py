@@ -1,12 +1,24 @@
 """Options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+
+def folder(name: str | Path) -> Path:
+    """Read the name of a folder; an empty one, which Python takes for the current one, is none."""
+    if not str(name):
+        raise typer.BadParameter("the name is empty; name a folder")
+    return Path(name)
+
+
+# How folders that are written to are given.
+FOLDER: Any = {"parser": folder, "metavar": "FOLDER"}
+
 Out = Annotated[
-    Path, typer.Option("--out", help="Run folder to write; the same command again resumes it.")
+    Path,
+    typer.Option("--out", help="Run folder to write; the same command again resumes it.", **FOLDER),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything drawn at random.")]
 Device = Annotated[
@@ -44,5 +56,6 @@ RunFolder = Annotated[
     Path, typer.Argument(metavar="RUN", help="A run folder, as train, measure and demo write it.")
 ]
 ReportFolder = Annotated[
-    Path | None, typer.Option("--out", help="Where to write; the run folder itself if not given.")
+    Path | None,
+    typer.Option("--out", help="Where to write; the run folder itself if not given.", **FOLDER),
 ]

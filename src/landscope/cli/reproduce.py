@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from landscope.cli.options import DataRoot, Device, Seed
+from landscope.cli.options import FOLDER, DataRoot, Device, Seed
 from landscope.cli.progress import progress_bar
 from landscope.cli.results import print_claims, write_overview_of, write_report_of
 from landscope.experiments import REPRODUCTIONS, SCALES, Grid, Networks
@@ -20,7 +20,8 @@ _KNOWN = ", ".join([*REPRODUCTIONS, ALL])
 def reproduce(
     figure: Annotated[str, typer.Argument(metavar="FIGURE", help=f"One of {_KNOWN}.")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Run folder to write; runs/FIGURE if absent.")
+        Path | None,
+        typer.Option("--out", help="Run folder to write; runs/FIGURE if absent.", **FOLDER),
     ] = None,
     seed: Seed = 0,
     scale: Annotated[

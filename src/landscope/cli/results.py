@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import xarray as xr
 from rich.console import Console
 from rich.text import Text
 
@@ -20,6 +22,7 @@ from landscope.cli.tables import (
 )
 from landscope.experiments import four_properties
 from landscope.runs import Run
+from landscope.system.folder import make_writable
 
 
 def write_report_of(run: Run, out: Path | None = None) -> None:
@@ -27,14 +30,15 @@ def write_report_of(run: Run, out: Path | None = None) -> None:
     # plotly and matplotlib are slow to import, and no other command needs them.
     from landscope.figures import write_experiment_report, write_report, write_sweep_report
 
-    path, config = (out or run.path) / "report.html", run.config
+    folder = make_writable(out or run.path, "folder of the report")
+    path, config = folder / "report.html", run.config
     with working("drawing the report"):
         if config.get("experiment") == "network_sweep":
             report = write_sweep_report(run.table(), path, run.summary() or {}, config)
         elif "experiment" in config:
             summary = run.summary() or {}
             report = write_experiment_report(
-                run.snapshot(0),
+                _only_snapshot(run),
                 path,
                 config["experiment"],
                 claims=summary.get("claims", ()),
@@ -50,7 +54,7 @@ def write_overview_of(runs: Mapping[str, Path], out: Path) -> None:
     """Write the page of all claims of several reproductions, and say where it lies."""
     from landscope.figures import write_overview
 
-    claims = {name: (Run.open(folder).summary() or {})["claims"] for name, folder in runs.items()}
+    claims = {name: _told(Run.open(folder), "claims") for name, folder in runs.items()}
     page = write_overview(claims, out / "report.html")
     Console(soft_wrap=True).print(Text(f"All claims: {page}", style="bold"))
 
@@ -86,22 +90,22 @@ def print_properties(run: Run) -> None:
 
 def print_claims(run: Run) -> None:
     """Print each claim, whether it holds, and the numbers."""
-    Console().print(claims_table((run.summary() or {})["claims"]))
+    Console().print(claims_table(_told(run, "claims")))
 
 
 def print_model(run: Run) -> None:
     """Print what was drawn beside what was predicted."""
-    Console().print(model_table((run.summary() or {})["numbers"], run.config.get("swept")))
+    Console().print(model_table(_told(run, "numbers"), run.config.get("swept")))
 
 
 def print_sweep(run: Run) -> None:
     """Print what networks trained alike ended with."""
-    Console().print(sweep_table((run.summary() or {})["ends"]))
+    Console().print(sweep_table(_told(run, "ends")))
 
 
 def print_zone(run: Run) -> None:
     """Print what was seen in hyperplanes at each radius."""
-    zone = run.snapshot(0)
+    zone = _only_snapshot(run)
     Console().print(
         f"H in random hyperplanes of {zone.attrs['dim']:,} dimensions:", zone_table(zone)
     )
@@ -109,11 +113,31 @@ def print_zone(run: Run) -> None:
 
 def print_intrinsic_dimension(run: Run) -> None:
     """Print what was reached in each dimension, and where the threshold is crossed."""
-    found = run.snapshot(0)
+    found = _only_snapshot(run)
     at, low, high = (found[f"dimension{end}"].item() for end in ("", "_low", "_high"))
     reached = f"{at:.0f}, between {low:.0f} and {high:.0f}" if np.isfinite(at) else "not reached"
     share = f"{found.attrs['threshold']:.0%} of full training"
     Console().print(f"Intrinsic dimension, {share}: {reached}", intrinsic_dimension_table(found))
+
+
+def _only_snapshot(run: Run) -> xr.Dataset:
+    """What an experiment found; its command may have been stopped before."""
+    if not run.steps():
+        raise ValueError(
+            f"the run {run.path} has no snapshot yet; the command that began it goes on"
+        )
+    return run.snapshot(0)
+
+
+def _told(run: Run, what: str) -> Any:
+    """What `summary.json` says, the last that a command writes."""
+    summary = run.summary() or {}
+    if what not in summary:
+        raise ValueError(
+            f"the run {run.path} is not complete: its summary.json has no {what}; the command that "
+            "began it goes on"
+        )
+    return summary[what]
 
 
 _OF_THEIR_OWN = {

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from landscope.cli.options import DataRoot, Device
+from landscope.cli.options import FOLDER, DataRoot, Device
 from landscope.cli.progress import progress_bar
 from landscope.cli.results import print_sweep, write_report_of
 from landscope.experiments import (
@@ -28,13 +28,15 @@ def sweep(
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", help="Folder to write; the same command again goes on.")
+        Path,
+        typer.Option("--out", help="Folder to write; the same command again goes on.", **FOLDER),
     ] = Path("runs/sweep"),
     cells: Annotated[
         Path | None,
         typer.Option(
             "--cells",
             help="Folder of the cells, which several sweeps may share; OUT/cells if absent.",
+            **FOLDER,
         ),
     ] = None,
     engine: Annotated[

@@ -75,6 +75,8 @@ def measure_checkpoints(
             if recorder.due(step):
                 recorder.step(at_weights(target.problem, path, trust).state(), step)
         progress(len(files), len(files), "measured")
+    if run:
+        run.close()
     return run
 
 

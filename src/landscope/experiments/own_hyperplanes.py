@@ -174,4 +174,5 @@ def _kept(
     run.write_summary(
         {"scalars": scalars, "config": run.config, "versions": {"landscope": version("landscope")}}
     )
+    run.close()
     return run

@@ -47,6 +47,7 @@ def measure_point(target: Target, out: str | Path, *, seed: int = 0) -> Run | No
         if snapshot:
             run.write_snapshot(0, snapshot)
         run.write_summary(summarize(run))
+        run.close()
     return run
 
 

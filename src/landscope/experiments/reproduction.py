@@ -141,6 +141,7 @@ def reproduce(
             "versions": {"landscope": version("landscope"), "numpy": version("numpy")},
         }
     )
+    run.close()
     return run
 
 

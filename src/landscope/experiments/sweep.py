@@ -122,6 +122,7 @@ def sweep(
             },
         }
     )
+    run.close()
     return Swept(run, table, failed)
 
 

@@ -34,6 +34,8 @@ def write_tables(dataset: xr.Dataset, folder: Path) -> list[Path]:
         columns = dataset[names]
         table = columns.to_dataframe() if dims else columns.expand_dims("row").to_dataframe()
         with appearing(path) as beside:
-            table.dropna(subset=names, how="all").to_csv(beside, index=bool(dims))
+            table.dropna(subset=names, how="all").to_csv(
+                beside, index=bool(dims), lineterminator="\n"
+            )
         written.append(path)
     return written

@@ -12,6 +12,7 @@ from plotly.offline import get_plotlyjs
 
 from landscope.figures.gallery import Picture, file_stem
 from landscope.figures.stages import NotMeasuredError
+from landscope.system.atomic import appearing
 
 _ENVIRONMENT = Environment(
     loader=PackageLoader("landscope.figures", "page"),
@@ -52,7 +53,8 @@ def write_page(path: Path, template: str, **content: Any) -> Path:
     """Fill a template of the folder `page` and write it, replacing what was there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     page = _ENVIRONMENT.get_template(template).render(plotly=Markup(get_plotlyjs()), **content)
-    path.write_text(page, encoding="utf-8")
+    with appearing(path) as beside:
+        beside.write_text(page, encoding="utf-8", newline="\n")
     return path
 
 

@@ -29,8 +29,8 @@ class Store(Protocol):
     def agreed(self, due: bool) -> bool:
         """Whether all are to write, where each finds that it is time or not."""
 
-    def exists(self) -> bool:
-        """Whether there is something to read."""
+    def begin(self) -> bool:
+        """Find out that it can be written, and whether there is something to read."""
 
     def read(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Arguments and small tensors."""
@@ -90,17 +90,21 @@ class Checkpoint:
     ------
     ValueError
         If what is there is damaged, or was written with other arguments.
+    OSError
+        If nothing can be written there.
     """
 
     def __init__(self, path: str | Path, arguments: Mapping[str, Any], space: VectorSpace):
         self.path = Path(path)
+        if not self.path.name:
+            raise ValueError(f"checkpoint is {str(path)!r}; name a file")
         self.arguments = json.loads(json.dumps(dict(arguments)))
         self.state: dict[str, Tensor] = {}
         self.vectors: dict[str, Tensor] = {}
         self._store = store_at(self.path, space)
         self._found: dict[str, Tensor] = {}
         self._written, self._duration = time.monotonic(), 0.0
-        self.unrestored = self._store.exists()
+        self.unrestored = self._store.begin()
         if self.unrestored:
             arguments, self._found = self._store.read()
             self._compare(arguments)

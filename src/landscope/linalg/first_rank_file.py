@@ -33,9 +33,9 @@ class FirstRankFile(StateFile):
         """Whether it is time by rank 0's clock."""
         return bool(self.space.agreed(torch.tensor(float(due), dtype=torch.float64)))
 
-    def exists(self) -> bool:
-        """Whether rank 0 sees the file."""
-        return bool(self._by_first(super().exists))
+    def begin(self) -> bool:
+        """Find out that rank 0 can write the file, and whether it sees one."""
+        return bool(self._by_first(super().begin))
 
     def read(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Arguments and small tensors; a ValueError on all processes where rank 0 has one."""
@@ -65,10 +65,10 @@ class FirstRankFile(StateFile):
     def _by_first(self, act: Callable[[], Any]) -> Any:
         """What rank 0 finds, be it an unusable file."""
 
-        def attempt() -> tuple[Any, ValueError | None]:
+        def attempt() -> tuple[Any, ValueError | OSError | None]:
             try:
                 return (act() if self.ranks.rank == 0 else None), None
-            except ValueError as error:
+            except (ValueError, OSError) as error:
                 return None, error
 
         found, refused = self.ranks.objects(attempt)[0]

@@ -12,6 +12,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from landscope.linalg.space import DenseSpace, StoredBasis, VectorSpace, inner_products
+from landscope.system.folder import make_writable
 
 BYTES_PER_CHUNK = 2**23  # of a basis that are in work at a time
 
@@ -30,6 +31,8 @@ def stored_in(space: VectorSpace, storage: str | Path) -> VectorSpace:
     ------
     ValueError
         For any other storage, and where the space has its own.
+    OSError
+        If the folder cannot be written.
     """
     if storage == "device":
         return space
@@ -42,6 +45,8 @@ def stored_in(space: VectorSpace, storage: str | Path) -> VectorSpace:
     folder = Path(tempfile.gettempdir()) if storage == "disk" else storage
     if isinstance(folder, Path) and not folder.is_dir():
         raise ValueError(f"storage must name a folder that exists, got {folder}")
+    if isinstance(folder, Path):
+        make_writable(folder, "storage")
     stored = copy.copy(space)
     stored.store = partial(OffloadedBasis, folder=folder if isinstance(folder, Path) else None)
     return stored

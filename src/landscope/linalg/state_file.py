@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from landscope.linalg.space import VectorSpace
+from landscope.system.folder import make_writable
 
 _TYPES = {
     torch.float32: "F32",
@@ -45,8 +47,15 @@ class StateFile:
         """Whether all are to write, where each finds that it is time or not."""
         return due
 
-    def exists(self) -> bool:
-        """Whether there is something to read."""
+    def begin(self) -> bool:
+        """Find out that it can be written, and whether there is something to read.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        make_writable(self.path.parent, "checkpoint folder")
         return self.path.exists()
 
     def read(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -82,13 +91,19 @@ class StateFile:
         vectors: Mapping[str, Callable[[], Float[Tensor, " D"]]],
     ) -> None:
         """Write all anew; each vector is asked for when it is written, never all in memory."""
-        with open(self._beside, "wb") as file:
-            file.write(self._header(arguments, small, vectors))
-            for tensor in _tensors(small, vectors):
-                file.write(tensor.cpu().contiguous().numpy().tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(self._beside, self.path)
+        try:
+            with open(self._beside, "wb") as file:
+                file.write(self._header(arguments, small, vectors))
+                for tensor in _tensors(small, vectors):
+                    file.write(tensor.cpu().contiguous().numpy().tobytes())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(self._beside, self.path)
+        except OSError as error:
+            with suppress(OSError):
+                self._beside.unlink(missing_ok=True)
+            reason = error.strerror or str(error)
+            raise OSError(f"checkpoint {self.path} could not be written: {reason}") from error
 
     def remove(self) -> None:
         """Remove the file."""

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from torch.distributed.tensor import Shard as AlongRows
 from landscope.distributed import RankError, Shard, Shards
 from landscope.linalg.sharded import ShardedSpace
 from landscope.linalg.state_file import damaged
+from landscope.system.folder import make_writable
 
 _ARGUMENTS = "arguments"
 
@@ -53,14 +55,15 @@ class StateFolder:
         """Whether it is time by rank 0's clock."""
         return bool(self.ranks.first(torch.tensor([due], device=self.space.device)))
 
-    def exists(self) -> bool:
-        """Whether there is something to read.
+    def begin(self) -> bool:
+        """Find out that it can be written, and whether there is something to read.
 
         Raises
         ------
         ValueError
             If the path is a file.
         """
+        self._by_first(lambda: make_writable(self.path.parent, "checkpoint folder"))
         found, file = self._by_first(lambda: (self._whole.exists(), self.path.is_file()))
         if file:
             raise ValueError(
@@ -156,8 +159,8 @@ class StateFolder:
 
     def _replace(self) -> None:
         if self.path.exists():
-            self.path.rename(self._before)
-        self._beside.rename(self.path)
+            os.replace(self.path, self._before)
+        os.replace(self._beside, self.path)
         shutil.rmtree(self._before, ignore_errors=True)
 
     # --- what torch reads -------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def plain(value: Any) -> Any:
     )
 
 
-def read_json(path: Path, remedy: str) -> dict[str, Any]:
+def read_json(path: Path, remedy: str, run_id: str | None = None) -> dict[str, Any]:
     """Read a JSON object.
 
     Parameters
@@ -59,37 +59,46 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
         The file. Where it has a checksum, as `write_json` adds it, its content is compared with it.
     remedy
         What to do about a damaged file, for the error.
+    run_id
+        Of the run that it was written for, if any.
 
     Raises
     ------
     DamagedFileError
-        If it is damaged, no JSON object, or no file.
+        If it is damaged, written for another run, no JSON object, or no file.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict):
             raise ValueError(f"it holds a {type(content).__name__}, no mapping")
         sha256 = content.pop(_CHECKSUM, None)
-        if sha256 is not None and sha256 != _digest(content):
-            raise ValueError("it does not hold what was written there")
+        if sha256 is not None and sha256 != _digest(content, run_id):
+            raise ValueError("it does not hold what was written there, or is of another run")
     except (OSError, ValueError, RecursionError) as error:
         reason = "it is a folder" if path.is_dir() else _in_short(error)
         raise DamagedFileError(f"{path} is damaged: {reason}; {remedy}") from error
     return content
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON object and its checksum atomically, replacing what was there."""
+def write_json(path: Path, content: Mapping[str, Any], run_id: str | None = None) -> None:
+    """Write a JSON object and its checksum atomically, replacing what was there.
+
+    The checksum is one of the content and of the run that it is written for.
+    """
     content = plain(content)
     text = json.dumps(
-        {**content, _CHECKSUM: _digest(content)}, indent=2, allow_nan=False, ensure_ascii=False
+        {**content, _CHECKSUM: _digest(content, run_id)},
+        indent=2,
+        allow_nan=False,
+        ensure_ascii=False,
     )
     with appearing(path) as beside:
         beside.write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
-def _digest(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+def _digest(content: Mapping[str, Any], run_id: str | None) -> str:
+    text = json.dumps([content, run_id] if run_id else content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _in_short(error: Exception) -> str:

@@ -316,7 +316,7 @@ class Run:
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write `summary.json`, replacing an older one; NaN becomes null."""
-        write_json(self._summary_file, summary)
+        write_json(self._summary_file, summary, self._run_id)
 
     def summary(self) -> dict[str, Any] | None:
         """Read `summary.json`, None where it was not written yet.
@@ -328,7 +328,8 @@ class Run:
         """
         if not self._summary_file.exists():
             return None
-        return read_json(self._summary_file, "remove it, and the run's command writes it anew")
+        remedy = "remove it, and the run's command writes it anew"
+        return read_json(self._summary_file, remedy, self._run_id)
 
     def write_table(self, table: xr.Dataset) -> None:
         """Write `table.nc`, what a sweep gathered, replacing an older one."""

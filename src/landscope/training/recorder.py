@@ -141,6 +141,7 @@ class Recorder:
         about = identity(problem)
         with problem.together():
             self.run = _opened(run, about) if problem.leads else None
+        self._opened_here = not isinstance(run, Run)
         self.skipped: list[int] = self._of_run(_skipped)
         self._optimizer = optimizer
         self._steepest: Tensor | None = None
@@ -164,11 +165,13 @@ class Recorder:
         self.close()
 
     def close(self) -> None:
-        """Write `summary.json`, close the trackers, and say what was left out."""
+        """Write `summary.json`, close the trackers and the run, and say what was left out."""
         if self._measured and self.run:
             self.run.write_summary(summarize(self.run) | {"skipped": self.skipped})
         for tracker in self._trackers:
             _unless_it_fails(tracker.close)
+        if self.run and self._opened_here:
+            self.run.close()
         if self.run and self.skipped and self._overhead.most is not None:
             shown = ", ".join(map(str, self.skipped[:5])) + ", …" * (len(self.skipped) > 5)
             warnings.warn(

@@ -72,8 +72,8 @@ def train(
         kind, seed = config.hyperplane.kind, config.seed
         here = problem.at(model)
         model = AffineHyperplane(here, config.hyperplane.dim, kind, seed).model()
-    run = Run.create(out, config.identity())
-    return _follow(Descent(model, data, config), problem, run, progress, measure)
+    with Run.create(out, config.identity()) as run:
+        return _follow(Descent(model, data, config), problem, run, progress, measure)
 
 
 def measured_problem(config: TrainConfig) -> Problem:
@@ -132,7 +132,8 @@ def _follow(
             due = recorder.due(step)
             show(step, config.steps, "measuring" if due else "training")
             scalars = descent.scalars(step) if due else None
-            if due or (step > start and step % config.checkpoint_every == 0):
+            at_rest = step % config.checkpoint_every == 0 or step == config.steps
+            if due or (step > start and at_rest):
                 run.write_checkpoint(step, *descent.state())
             descent.set_learning_rate(step)
             recorder.step(descent.model, step, scalars)

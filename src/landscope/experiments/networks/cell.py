@@ -86,7 +86,7 @@ class Trained:
         """Read how far a cell came in `folder / cell.name`."""
         run = Run(folder / cell.name)
         reason = run.path / _DIVERGED
-        return cls(cell, run, reason.read_text(encoding="utf-8") if reason.exists() else "")
+        return cls(cell, run, reason.read_text("utf-8", "replace") if reason.exists() else "")
 
     def trajectory(self) -> xr.Dataset:
         """Snapshots along `training_step`; NaN where a diverged training did not come to."""
@@ -133,7 +133,9 @@ def follow(cell: Cell, folder: Path) -> Trained:
     if cell.radii:
         initial = measured_problem(cell.training)
         for point in cell.points:
-            problem = initial if point == POINTS[0] else _at_the_end(initial, run)
+            problem = (
+                initial if point == POINTS[0] else _at_the_end(initial, run, cell.training.steps)
+            )
             _scale(problem, cell.radii, _radius_run(run, point), measure)
     return Trained(cell, run)
 
@@ -158,10 +160,11 @@ def _scale(
             run.write_snapshot(place, measure(problem.at(radius * weights)))
 
 
-def _at_the_end(problem: Problem, run: Run) -> Problem:
+def _at_the_end(problem: Problem, run: Run, step: int) -> Problem:
     """The problem at the weights that training ended with."""
     last = run.latest_checkpoint()
-    assert last is not None, "the last measured step has a checkpoint"
+    if last is None or last.step != step:
+        raise ValueError(f"{run.path} has no whole checkpoint of its last step, {step}")
     named = {
         name.removeprefix("model."): tensor.to(problem.device)
         for name, tensor in last.tensors.items()

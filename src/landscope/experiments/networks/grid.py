@@ -9,6 +9,7 @@ from landscope.experiments.networks.cell import Cell, Trained, follow
 from landscope.experiments.processes import Processes, free_processes
 from landscope.experiments.progress import Progress, silent
 from landscope.experiments.threads import on_threads
+from landscope.system.folder import make_writable
 
 Engine = Callable[[], Executor]
 """Begins what computes tasks side by side, for one grid."""
@@ -92,6 +93,7 @@ class Grid:
         failed : dict
             By cell what it raised.
         """
+        make_writable(self.folder, "folder of cells")
         found = {cell: Trained.kept(cell, self.folder) for cell in cells}
         missing = [cell for cell, trained in found.items() if not trained.is_complete]
         failed: dict[Cell, Exception] = {}

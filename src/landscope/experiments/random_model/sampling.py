@@ -95,6 +95,7 @@ def sample_model(
             "versions": {"landscope": version("landscope"), "numpy": version("numpy")},
         }
     )
+    run.close()
     return run
 
 

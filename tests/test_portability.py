@@ -1,0 +1,107 @@
+"""What cannot be tested on this machine: sources free of what other systems lack."""
+
+import ast
+import importlib
+import os
+import pkgutil
+import re
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+import landscope
+
+SOURCES = sorted(Path(landscope.__file__).parent.rglob("*.py"))
+
+# Names of modules that are not there on Windows, or not on macOS.
+_MODULES = {"fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios", "tty", "winreg"}
+_MEMBERS = {
+    "os": {
+        "chown", "fork", "forkpty", "getegid", "geteuid", "getgid", "getgroups", "getloadavg",
+        "getpgid", "getpriority", "getuid", "initgroups", "killpg", "mkfifo", "mknod", "nice",
+        "pread", "pwrite", "rename", "sched_getaffinity", "sched_setaffinity", "setpgid",
+        "setpriority", "setsid", "setuid", "statvfs", "sync", "sysconf", "uname", "wait", "waitpid",
+    },
+    "signal": {
+        "SIGALRM", "SIGBUS", "SIGCHLD", "SIGCONT", "SIGHUP", "SIGKILL", "SIGPIPE", "SIGQUIT",
+        "SIGSTOP", "SIGUSR1", "SIGUSR2", "alarm", "pause", "pthread_kill", "setitimer", "sigwait",
+    },
+}  # fmt: skip
+_CALLS = re.compile(
+    r"""get_context\(["']fork|set_start_method|["']/(dev|proc|tmp|sys|etc|var)/|\.rename\(self"""
+)
+_TEXT = {"read_text", "write_text"}
+
+# Where the source asks first whether the system has it.
+_ALLOWED = {("cpus.py", "os.sched_getaffinity")}
+
+
+def calls_of(tree):
+    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_a_source_uses_nothing_that_one_system_lacks(source):
+    text = source.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    assert not _CALLS.search(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            named = {alias.name for alias in node.names} | {getattr(node, "module", None)}
+            assert not named & _MODULES, f"line {node.lineno}"
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            used = f"{node.value.id}.{node.attr}"
+            lacking = node.attr in _MEMBERS.get(node.value.id, ())
+            assert not lacking or (source.name, used) in _ALLOWED, f"line {node.lineno}: {used}"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_a_source_names_the_encoding_of_every_text(source):
+    for call in calls_of(ast.parse(source.read_text(encoding="utf-8"))):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else None
+        is_open = (isinstance(call.func, ast.Name) and call.func.id == "open") or name == "open"
+        named = {keyword.arg for keyword in call.keywords}
+        words = [a.value for a in call.args if isinstance(a, ast.Constant)]
+        if name in _TEXT:
+            assert "encoding" in named or "utf-8" in words, f"line {call.lineno}"
+        elif is_open and any(isinstance(word, str) and re.match("[rwax]", word) for word in words):
+            modes = [word for word in words if isinstance(word, str)]
+            assert "encoding" in named or any("b" in mode for mode in modes), f"line {call.lineno}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", ["win32", "darwin"])
+def test_every_module_is_importable_without_what_the_system_lacks(system, monkeypatch):
+    import multiprocessing  # noqa: F401 - their own choice of system is made before
+    import signal as signals
+
+    names = [
+        module.name
+        for module in pkgutil.walk_packages(landscope.__path__, "landscope.")
+        if not module.name.startswith(("landscope.integrations.", "landscope.__main__"))
+    ]
+    for name in [name for name in sys.modules if name.split(".")[0] == "landscope"]:
+        monkeypatch.delitem(sys.modules, name)
+    for module, members in ((os, _MEMBERS["os"] - {"rename"}), (signals, _MEMBERS["signal"])):
+        for member in members:
+            monkeypatch.delattr(module, member, raising=False)
+    monkeypatch.setattr(sys, "platform", system)
+    for name in _MODULES:
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in names:
+        importlib.import_module(name)
+
+
+def test_signals_that_commands_handle_are_on_every_system():
+    assert {"SIGINT", "SIGTERM"} <= set(dir(signal))
+
+
+def test_cpus_are_counted_where_the_system_cannot_say_which_are_ours(monkeypatch):
+    from landscope.system.cpus import available_cpus
+
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert available_cpus() == (os.cpu_count() or 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert available_cpus() == 1
