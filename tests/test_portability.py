@@ -38,37 +38,40 @@ _TEXT = {"read_text", "write_text"}
 _ALLOWED = {("cpus.py", "os.sched_getaffinity")}
 
 
-def calls_of(tree):
-    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+def parsed():
+    for source in SOURCES:
+        text = source.read_text(encoding="utf-8")
+        yield source, text, list(ast.walk(ast.parse(text)))
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
-def test_a_source_uses_nothing_that_one_system_lacks(source):
-    text = source.read_text(encoding="utf-8")
-    tree = ast.parse(text)
-    assert not _CALLS.search(text)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            named = {alias.name for alias in node.names} | {getattr(node, "module", None)}
-            assert not named & _MODULES, f"line {node.lineno}"
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            used = f"{node.value.id}.{node.attr}"
-            lacking = node.attr in _MEMBERS.get(node.value.id, ())
-            assert not lacking or (source.name, used) in _ALLOWED, f"line {node.lineno}: {used}"
+def test_no_source_uses_what_one_system_lacks():
+    found = []
+    for source, text, nodes in parsed():
+        found += [f"{source.name}: {match[0]}" for match in _CALLS.finditer(text)]
+        for node in nodes:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                named = {alias.name for alias in node.names} | {getattr(node, "module", None)}
+                found += [f"{source.name}:{node.lineno}: {name}" for name in named & _MODULES]
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                used = f"{node.value.id}.{node.attr}"
+                lacking = node.attr in _MEMBERS.get(node.value.id, ())
+                if lacking and (source.name, used) not in _ALLOWED:
+                    found.append(f"{source.name}:{node.lineno}: {used}")
+    assert not found
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
-def test_a_source_names_the_encoding_of_every_text(source):
-    for call in calls_of(ast.parse(source.read_text(encoding="utf-8"))):
-        name = call.func.attr if isinstance(call.func, ast.Attribute) else None
-        is_open = (isinstance(call.func, ast.Name) and call.func.id == "open") or name == "open"
-        named = {keyword.arg for keyword in call.keywords}
-        words = [a.value for a in call.args if isinstance(a, ast.Constant)]
-        if name in _TEXT:
-            assert "encoding" in named or "utf-8" in words, f"line {call.lineno}"
-        elif is_open and any(isinstance(word, str) and re.match("[rwax]", word) for word in words):
-            modes = [word for word in words if isinstance(word, str)]
-            assert "encoding" in named or any("b" in mode for mode in modes), f"line {call.lineno}"
+def test_every_text_that_a_source_reads_or_writes_names_its_encoding():
+    found = []
+    for source, _, nodes in parsed():
+        for call in (node for node in nodes if isinstance(node, ast.Call)):
+            name = getattr(call.func, "attr", getattr(call.func, "id", None))
+            words = [a.value for a in call.args if isinstance(a, ast.Constant)]
+            words = [word for word in words if isinstance(word, str)]
+            named = "utf-8" in words or "encoding" in {keyword.arg for keyword in call.keywords}
+            opens = name == "open" and any(re.fullmatch("[rwax]t?", word) for word in words)
+            if (name in _TEXT or opens) and not named:
+                found.append(f"{source.name}:{call.lineno}")
+    assert not found
 
 
 @pytest.mark.slow

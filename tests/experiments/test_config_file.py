@@ -4,7 +4,7 @@ from typing import Annotated
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from landscope.experiments import PointConfig, example_config, read_config
+from landscope.experiments import PointConfig, SweepConfig, example_config, read_config
 from landscope.experiments.point_config import DataConfig, NetworkConfig
 from landscope.training import MeasureConfig
 
@@ -148,6 +148,57 @@ def test_what_is_no_text_is_refused(tmp_path):
         read_config(tmp_path / "point.yaml", PointConfig)
     with pytest.raises(FileNotFoundError, match=r"nowhere\.yaml does not exist"):
         read_config(tmp_path / "nowhere.yaml", PointConfig)
+
+
+_LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{of}'] * 10)}]\n"
+    for of, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (_LAUGHS, "line 5: this comes to more than 20,000 values"),
+        ("a: &a [*a]", "line 1: *a contains itself"),
+        ("a0: &a0 []\n" + "".join(f"a{i + 1}: &a{i + 1} [*a{i}]\n" for i in range(99)), "deep"),
+        ("[" * 10_000, "line 1: this is nested more than 20 deep"),
+        ("- " * 10_000 + "a", "line 1: this is nested more than 20 deep"),
+        ("{a: " * 10_000, "line 1: this is nested more than 20 deep"),
+        ("- 1\n" * 24_000, "this comes to more than 20,000 values"),
+        ("a" * 100_001, "is larger than 100,000 bytes"),
+        ("loss: " + "x" * 90_000, "…; accepted are"),
+        ("".join(f"k{i}: 1\n" for i in range(999)), "989 more of the kind are left out here"),
+        ("loss: \0", "cannot be read as text"),
+        ("loss: \x07", "cannot be read as text"),
+        ("loss: 2024-13-45", "a value is not what it is marked as"),
+        ("loss: !!timestamp x", "a value is not what it is marked as"),
+        ("loss: !!bool maybe", "a value is not what it is marked as"),
+        ("loss: " + "9" * 5000, "a value is not what it is marked as"),
+        ("loss: 0x" + "f" * 50_000, "loss is a number of thousands of digits"),
+        ("loss: *nowhere", "found undefined alias"),
+        ("? [a, b]\n: c", "found unhashable key"),
+        ("---\na: 1\n---\nb: 2\n", "found another document"),
+    ],
+    ids=range(20),
+)
+def test_a_file_of_any_size_depth_or_content_ends_in_a_short_sentence(tmp_path, text, said):
+    refused = refusal(tmp_path, text)
+    assert refused.startswith("point.yaml")
+    assert said in refused
+    assert len(refused) < 2000
+
+
+def test_aliases_and_merges_of_reasonable_size_are_read(tmp_path):
+    text = "cells:\n- &first {width: 2}\n- *first\n- {<<: *first, width: 3}\n"
+    assert [cell.width for cell in read(tmp_path, text, Grid).cells] == [2, 2, 3]
+
+
+def test_a_grid_too_large_to_train_is_refused_before_it_is_laid_out(tmp_path):
+    tenths = ", ".join(f"0.{digit}" for digit in range(1, 10))
+    names = ("learning_rate", "momentum", "width", "radius", "weight_decay")
+    text = "".join(f"{name}: [{tenths}]\n" for name in names)
+    assert "the grid has 59,049 cells; at most 10,000" in refusal(tmp_path, text, SweepConfig)
 
 
 def test_the_example_says_the_defaults_and_describes_every_key(tmp_path):

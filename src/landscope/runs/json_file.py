@@ -86,12 +86,8 @@ def write_json(path: Path, content: Mapping[str, Any], run_id: str | None = None
     The checksum is one of the content and of the run that it is written for.
     """
     content = plain(content)
-    text = json.dumps(
-        {**content, _CHECKSUM: _digest(content, run_id)},
-        indent=2,
-        allow_nan=False,
-        ensure_ascii=False,
-    )
+    summed = {**content, _CHECKSUM: _digest(content, run_id)}
+    text = json.dumps(summed, indent=2, allow_nan=False, ensure_ascii=False)
     with appearing(path) as beside:
         beside.write_text(text + "\n", encoding="utf-8", newline="\n")
 
