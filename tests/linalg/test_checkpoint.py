@@ -1,3 +1,4 @@
+import errno
 import os
 import time
 
@@ -102,6 +103,42 @@ def test_damaged_file_is_refused(always_due, tmp_path):
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(ValueError, match="is damaged or none of a Krylov iteration"):
         eigsh(DiagonalOperator(EIGENVALUES), **ARGUMENTS, checkpoint=path)
+
+
+def test_a_changed_bit_of_a_vector_is_found(always_due, tmp_path):
+    path = tmp_path / "state.safetensors"
+    interrupt(path, 20)
+    whole = path.read_bytes()
+    for at in torch.linspace(0, len(whole) - 1, 30).int().tolist():
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(ValueError, match="is damaged or none of a Krylov iteration"):
+            eigsh(DiagonalOperator(EIGENVALUES), **ARGUMENTS, checkpoint=path)
+
+
+def test_a_place_that_cannot_be_written_is_found_before_the_first_product(tmp_path):
+    (tmp_path / "file").touch()
+    operator = DiagonalOperator(EIGENVALUES)
+    with pytest.raises(OSError, match=r"checkpoint folder .* cannot be written: .* is a file"):
+        eigsh(operator, **ARGUMENTS, checkpoint=tmp_path / "file" / "state")
+    with pytest.raises(ValueError, match="name a file"):
+        eigsh(operator, **ARGUMENTS, checkpoint="")
+    assert operator.num_products == 0
+
+
+def test_a_full_disk_is_named_and_the_last_whole_state_kept(always_due, tmp_path, monkeypatch):
+    path = tmp_path / "state.safetensors"
+    interrupt(path, 20)
+    whole = path.read_bytes()
+
+    def refuse(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(OSError, match=r"state\.safetensors could not be written: No space"):
+            eigsh(DiagonalOperator(EIGENVALUES), **ARGUMENTS, checkpoint=path)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert path.read_bytes() == whole
 
 
 def test_writing_takes_a_small_share_of_the_time(monkeypatch, tmp_path):

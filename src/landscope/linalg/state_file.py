@@ -1,5 +1,6 @@
 """Named tensors in one safetensors file, written beside and renamed."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +24,8 @@ _TYPES = {
     torch.bool: "BOOL",
 }
 _VECTOR = "vector "  # before the names of vectors
+_CHUNK = 2**20  # bytes that are read at a time
+_UNKNOWN = "0" * 64  # in the place of the digest, until all is written
 
 
 class StateFile:
@@ -74,6 +77,9 @@ class StateFile:
         try:
             with safe_open(self.path, framework="pt") as file:
                 arguments = json.loads(file.metadata()["arguments"])
+                written = file.metadata().get("sha256")  # none in files of older versions
+                if written is not None and written != self._digest(written):
+                    raise ValueError("it does not hold what was written there")
                 names = [name for name in set(file.keys()) if not name.startswith(_VECTOR)]
                 return arguments, {name: file.get_tensor(name) for name in names}
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
@@ -93,9 +99,15 @@ class StateFile:
         """Write all anew; each vector is asked for when it is written, never all in memory."""
         try:
             with open(self._beside, "wb") as file:
-                file.write(self._header(arguments, small, vectors))
+                header = self._header(arguments, small, vectors)
+                digest = hashlib.sha256(header)
+                file.write(header)
                 for tensor in _tensors(small, vectors):
-                    file.write(tensor.cpu().contiguous().numpy().tobytes())
+                    content = tensor.cpu().contiguous().numpy().tobytes()
+                    digest.update(content)
+                    file.write(content)
+                file.seek(header.index(_UNKNOWN.encode()))
+                file.write(digest.hexdigest().encode())
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(self._beside, self.path)
@@ -110,11 +122,22 @@ class StateFile:
         self.path.unlink(missing_ok=True)
         self._beside.unlink(missing_ok=True)
 
+    def _digest(self, written: str) -> str:
+        """Of the file as it was before its digest was written into it."""
+        with open(self.path, "rb") as file:
+            length = file.read(8)
+            header = length + file.read(int.from_bytes(length, "little"))
+            digest = hashlib.sha256(header.replace(written.encode(), _UNKNOWN.encode(), 1))
+            while content := file.read(_CHUNK):
+                digest.update(content)
+        return digest.hexdigest()
+
     def _header(
         self, arguments: Mapping[str, Any], small: Mapping[str, Tensor], vectors: Mapping[str, Any]
     ) -> bytes:
         """The head of a safetensors file."""
-        entries: dict[str, Any] = {"__metadata__": {"arguments": json.dumps(arguments)}}
+        about = {"sha256": _UNKNOWN, "arguments": json.dumps(arguments)}
+        entries: dict[str, Any] = {"__metadata__": about}
         like = torch.empty(self.space.local_dim, dtype=self.space.dtype, device="meta")
         offset = 0
         for name, tensor in (dict(small) | {_VECTOR + name: like for name in vectors}).items():

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from landscope.runs.seal import DamagedFileError
+from landscope.runs.seal import RUN_ID, DamagedFileError
 from landscope.system.atomic import appearing
 
 _CHECKSUM = "sha256"
@@ -72,6 +72,8 @@ def read_json(path: Path, remedy: str, run_id: str | None = None) -> dict[str, A
         if not isinstance(content, dict):
             raise ValueError(f"it holds a {type(content).__name__}, no mapping")
         sha256 = content.pop(_CHECKSUM, None)
+        if sha256 is None and RUN_ID in content:  # as the configuration of a run has it
+            raise ValueError("it ends without its checksum")
         if sha256 is not None and sha256 != _digest(content, run_id):
             raise ValueError("it does not hold what was written there, or is of another run")
     except (OSError, ValueError, RecursionError) as error:

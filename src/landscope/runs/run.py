@@ -16,7 +16,7 @@ from torch import Tensor
 from landscope.runs.checkpoint import Checkpoint, read_tensors, write_tensors
 from landscope.runs.configuration import differences
 from landscope.runs.json_file import plain, read_json, write_json
-from landscope.runs.seal import DamagedFileError, Seal
+from landscope.runs.seal import RUN_ID, DamagedFileError, Seal
 from landscope.runs.snapshot import check_snapshot, read_snapshot, write_snapshot
 from landscope.runs.trajectory import concatenate
 from landscope.system.atomic import remove_partial
@@ -25,7 +25,6 @@ from landscope.system.lock import WriterLock
 
 _KEPT_CHECKPOINTS = 2
 _MOST_DIFFERENCES = 4
-_RUN_ID = "run_id"
 _SET_ASIDE = ".damaged"
 
 
@@ -106,7 +105,7 @@ class Run:
             for folder in (run.path, run._snapshots, run._checkpoints):
                 remove_partial(make_writable(folder, "run folder"))
             if not run._config_file.exists():
-                write_json(run._config_file, {**config, _RUN_ID: uuid.uuid4().hex})
+                write_json(run._config_file, {**config, RUN_ID: uuid.uuid4().hex})
             elif different := differences(run.config, config):
                 said = different[:_MOST_DIFFERENCES]
                 if more := len(different) - len(said):
@@ -161,7 +160,7 @@ class Run:
             If `config.json` is damaged.
         """
         content = self._config_with_id()
-        content.pop(_RUN_ID, None)
+        content.pop(RUN_ID, None)
         return content
 
     def steps(self) -> list[int]:
@@ -358,7 +357,7 @@ class Run:
     @cached_property
     def _run_id(self) -> str | None:
         """The random id of the run; None for one that an older version made."""
-        return self._config_with_id().get(_RUN_ID)
+        return self._config_with_id().get(RUN_ID)
 
     def _seal(self, step: int | None) -> Seal:
         return Seal(self._run_id, step)

@@ -8,7 +8,8 @@ from typing import Any
 
 _HEAD = b'\n{"landscope_seal":'
 _LONGEST = 512  # bytes
-_KEYS = {"run_id", "step", "sha256"}
+RUN_ID = "run_id"
+_KEYS = {RUN_ID, "step", "sha256"}
 
 
 class DamagedFileError(ValueError):
