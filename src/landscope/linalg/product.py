@@ -10,6 +10,15 @@ from torch import Tensor
 from landscope.linalg.offloaded import stored_in
 from landscope.linalg.space import VectorSpace, space_of
 
+USUAL_PRODUCTS = 30
+"""Products that an algorithm makes at least, where D is no smaller."""
+
+
+def expect(A: Any, num_products: int) -> None:
+    """Let an operator that chooses its way by it know how many products are to come."""
+    if callable(announce := getattr(A, "expect", None)):
+        announce(num_products)
+
 
 class CountedProduct:
     """V ↦ AV for a square operator, with the number of vectors that A was applied to.
@@ -19,7 +28,8 @@ class CountedProduct:
     A : operator
         Anything with ``@`` on vectors (D,) and blocks (D, b), ``shape``, ``dtype`` and ``device``;
         one whose vectors are not dense tensors also names its ``space``, one that multiplies
-        blocks at a price also the width at which a vector costs least, ``block_size``.
+        blocks at a price also the width at which a vector costs least, ``block_size``. One that
+        has ``expect`` is told how many products are to come.
     storage : {"device", "host", "disk"} or Path
         Where a basis of vectors is kept: with A, in host memory, in a temporary file, or in one in
         the folder that is named.
@@ -43,6 +53,7 @@ class CountedProduct:
             raise ValueError(f"A must be square with at least one row, got shape {tuple(A.shape)}")
         if A.dtype not in (torch.float32, torch.float64):
             raise TypeError(f"A must be of dtype torch.float32 or torch.float64, got {A.dtype}")
+        expect(A, min(USUAL_PRODUCTS, A.shape[0]))
         self.operator = A
         self.space: VectorSpace = stored_in(space_of(A), storage)
         self.block_size: int | None = getattr(A, "block_size", None)

@@ -46,6 +46,10 @@ class CurvatureOperator(LinearOperator):
         self.ranks = problem.ranks
         self._sum = BatchSum(problem.local, self.derivative, method, memory_limit, self_check)
 
+    def expect(self, num_products: int) -> None:
+        """Hear that so many products are to come: the way of computing them is chosen by it."""
+        self._sum.expect(num_products)
+
     @abstractmethod
     def derivative(self, batch: Batch) -> BatchDerivative:
         """What is summed over the data."""

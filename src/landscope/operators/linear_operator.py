@@ -1,6 +1,8 @@
 """What every operator is: a linear map between flat torch vectors, applied with ``@``."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse.linalg
@@ -9,10 +11,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscope.distributed import Ranks
+from landscope.linalg.product import expect
 from landscope.linalg.replicated import ReplicatedSpace
 from landscope.linalg.space import VectorSpace
 from landscope.problem.checks import check_surroundings
-from landscope.problem.precision import full_float32
+from landscope.problem.measuring import measuring
+
+PRODUCTS_OF_A_SOLVER = 100
+"""Products that a solver of another library is taken to make."""
 
 
 class LinearOperator(ABC):
@@ -32,16 +38,28 @@ class LinearOperator(ABC):
         Whether it is positive semi-definite.
     ranks : Ranks or None
         The processes that compute its products together, where there are several.
+    parts : sequence of operators
+        What its products are made of products with.
     """
 
     symmetric: bool = False
     psd: bool = False
     ranks: Ranks | None = None
+    parts: Sequence[Any] = ()
 
     def __init__(self, shape: tuple[int, int], dtype: torch.dtype, device: torch.device) -> None:
         self.shape = shape
         self.dtype = dtype
         self.device = device
+
+    def expect(self, num_products: int) -> None:
+        """Hear that so many products are to come: operators choose their way by it.
+
+        Algorithms of `landscope` say so themselves; say it before the first product of a loop of
+        your own. Results differ by no more than rounding, and by what it decides at ties.
+        """
+        for part in self.parts:
+            expect(part, num_products)
 
     @property
     def space(self) -> VectorSpace | None:
@@ -97,7 +115,7 @@ class LinearOperator(ABC):
         v = v.detach()
         if v.ndim == 2 and v.shape[1] == 0:
             return v.new_empty(self.columns if self.symmetric else self.shape[0], 0)
-        with full_float32():
+        with measuring():
             return self.matvec(v) if v.ndim == 1 else self.matmat(v)
 
     def __sub__(self, other: "LinearOperator") -> "LinearOperator":
@@ -119,9 +137,10 @@ class LinearOperator(ABC):
         """The transpose."""
         return self if self.symmetric else Transpose(self)
 
-    @full_float32()
+    @measuring()
     def to_dense(self) -> Float[Tensor, "m n"]:
         """The matrix itself, by one product per column."""
+        self.expect(self.shape[1])
         dense = torch.empty(self.shape, dtype=self.dtype, device=self.device)
         for i in range(self.shape[1]):
             unit = torch.zeros(self.shape[1], dtype=self.dtype, device=self.device)
@@ -132,6 +151,7 @@ class LinearOperator(ABC):
     def to_scipy(self) -> scipy.sparse.linalg.LinearOperator:
         """The same map on numpy arrays, for SciPy's solvers."""
         own = self
+        own.expect(PRODUCTS_OF_A_SOLVER)
 
         def to_numpy(tensor: Tensor) -> np.ndarray:
             return tensor.cpu().numpy()
@@ -165,7 +185,7 @@ class Transpose(LinearOperator):
 
     def __init__(self, operator: LinearOperator) -> None:
         super().__init__(operator.shape[::-1], operator.dtype, operator.device)
-        self._operator = operator
+        self._operator, self.parts = operator, (operator,)
 
     def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
         """Product with one vector."""
@@ -204,7 +224,7 @@ class Difference(LinearOperator):
 
     def __init__(self, minuend: LinearOperator, subtrahend: LinearOperator) -> None:
         super().__init__(minuend.shape, minuend.dtype, minuend.device)
-        self._minuend, self._subtrahend = minuend, subtrahend
+        self._minuend, self._subtrahend = self.parts = minuend, subtrahend
         self.ranks = minuend.ranks or subtrahend.ranks
         self.symmetric = minuend.symmetric and subtrahend.symmetric
 

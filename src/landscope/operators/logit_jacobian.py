@@ -61,6 +61,11 @@ class LogitJacobian(LinearOperator):
             for derivative in (JacobianForward, JacobianAdjoint)
         )
 
+    def expect(self, num_products: int) -> None:
+        """Hear that so many products are to come, from either side."""
+        for one_side in (self._forward, self._adjoint):
+            one_side.expect(num_products)
+
     def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
         """J v: how every logit moves along v."""
         return self.problem.rows_over_ranks(lambda: torch.cat(list(self._forward.products(v))))

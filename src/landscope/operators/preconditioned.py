@@ -48,7 +48,7 @@ class Preconditioned(LinearOperator):
         if rows != columns:
             raise ValueError(f"operator has shape {(rows, columns)}; it must be square")
         super().__init__((rows, columns), operator.dtype, operator.device)
-        self.operator = operator
+        self.operator, self.parts = operator, (operator,)
         self.ranks = getattr(operator, "ranks", None)
         self.scale = self._diagonal("scale", scale)
         self.ridge = None if ridge is None else self._diagonal("ridge", ridge)

@@ -44,7 +44,7 @@ class Projected(LinearOperator):
         if isinstance(basis, Tensor):
             basis = basis.detach().to(operator.device, operator.dtype)
         super().__init__((basis.shape[1],) * 2, operator.dtype, operator.device)
-        self.operator = operator
+        self.operator, self.parts = operator, (operator,)
         self.ranks = getattr(operator, "ranks", None)
         self.basis = basis
         self.symmetric = getattr(operator, "symmetric", False)

@@ -63,7 +63,7 @@ class Sharded(LinearOperator):
                 "Problem(..., group=dist.group.WORLD)"
             )
         super().__init__(operator.shape, operator.dtype, operator.device)
-        self.operator, self.ranks = operator, ranks
+        self.operator, self.ranks, self.parts = operator, ranks, (operator,)
         self.symmetric, self.psd = operator.symmetric, operator.psd
         self.held = ranks.chunk(operator.shape[0])
         shards = Shards.of_vector(operator.shape[0], ranks)

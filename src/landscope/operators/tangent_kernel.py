@@ -52,7 +52,7 @@ class TangentKernel(LinearOperator):
             problem, method=method, memory_limit=memory_limit, self_check=self_check
         )
         super().__init__((self._jacobian.shape[0],) * 2, problem.dtype, problem.device)
-        self.ranks = problem.ranks
+        self.ranks, self.parts = problem.ranks, (self._jacobian,)
 
     def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
         """J (Jᵀ v)."""

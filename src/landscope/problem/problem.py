@@ -21,6 +21,7 @@ from landscope.problem.batch_logits import BatchLogits
 from landscope.problem.data import as_batches, rows, rows_in_batches, split
 from landscope.problem.forward import Forward, default_forward, unwrapped
 from landscope.problem.losses import CrossEntropy, Loss, MeanSquaredError, normalizer, resolve_loss
+from landscope.problem.measuring import measuring
 from landscope.problem.named_state import fitted, tied_names
 from landscope.problem.network import (
     ChosenLogits,
@@ -31,7 +32,6 @@ from landscope.problem.network import (
     floating_to,
 )
 from landscope.problem.parameters import Layout, Selection, select_parameters
-from landscope.problem.precision import full_float32
 from landscope.problem.terms import flatten_logits
 from landscope.problem.unsharded import unsharded
 
@@ -142,7 +142,7 @@ class Problem:
         self.ranks = None if group is None else Ranks(group)
         if shard and self.ranks is None:
             raise ValueError("shard is True without a group; give group=dist.group.WORLD with it")
-        with self.together():
+        with self.together(), measuring():
             self._build(
                 model, data, loss, params, batch_size, device, dtype, forward, weight_decay,
                 batch_statistics, shard,
@@ -320,7 +320,7 @@ class Problem:
         checks.check_finite_state(self._layout.unflatten(moved._vector), moved._fixed)
         return moved
 
-    @full_float32()
+    @measuring()
     @torch.no_grad()
     def loss(self) -> Float[Tensor, ""]:
         """Mean loss over all terms, with its ridge: L = (1/N) Σ_μ L^μ + λ/2 ‖W‖²."""
@@ -333,7 +333,7 @@ class Problem:
         ridge = 0.5 * self.weight_decay * w.double().square().sum()
         return (total / self.normalizer + ridge).to(self.dtype)
 
-    @full_float32()
+    @measuring()
     def gradient(self) -> Float[Tensor, " D"]:
         """Gradient of the mean loss: g = (1/N) Σ_μ Σ_k (p_k^μ − y_k^μ) J_k^μ + λ W."""
         w = self._vector
@@ -345,7 +345,7 @@ class Problem:
 
         return self.over_ranks(part, like=w) + self.weight_decay * w
 
-    @full_float32()
+    @measuring()
     def logits(self) -> Float[Tensor, "N C"]:
         """Logits of every loss term, in the order of the data (of the processes, then theirs)."""
         return self.rows_over_ranks(lambda: torch.cat(list(self.logits_in_chunks())))
@@ -354,7 +354,7 @@ class Problem:
     def logits_in_chunks(self) -> Iterator[Float[Tensor, "n C"]]:
         """The same of this process's data, for some loss terms after the others."""
         for _, piece in self._pieces():
-            with full_float32():
+            with measuring():
                 z = self.batch_logits(piece)(self._vector)
             yield z
 

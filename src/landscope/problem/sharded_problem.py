@@ -18,8 +18,8 @@ from landscope.problem.data import as_batches, num_rows, rows
 from landscope.problem.forward import Forward, default_forward, unwrapped
 from landscope.problem.fully_sharded import FullySharded
 from landscope.problem.losses import CrossEntropy, Loss, MeanSquaredError, normalizer, resolve_loss
+from landscope.problem.measuring import measuring
 from landscope.problem.network import floating_to
-from landscope.problem.precision import full_float32
 from landscope.problem.terms import flatten_logits
 
 
@@ -222,7 +222,7 @@ class ShardedProblem:
     def _measuring(self) -> Iterator[None]:
         """The model at this point, and an error on one process ends all."""
         with (
-            full_float32(),
+            measuring(),
             self._same_random_numbers(),
             self._model.at(self._vector),
             self.ranks.together(self._model.mesh_device),

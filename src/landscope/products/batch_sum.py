@@ -1,5 +1,6 @@
 """A derivative summed over the data: which way it is computed, checked, and kept."""
 
+import math
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscope.problem import Batch, Problem
+from landscope.problem.measuring import measuring
 from landscope.products.batch_derivative import BatchDerivative, Product
 from landscope.products.method import ProductMethod
 from landscope.products.piece import Piece, PlainPiece, TracedPiece, seconds
@@ -21,6 +23,9 @@ from landscope.products.work import Work, work_per_example
 TRACE_AFTER_FLOPS = 2e10
 """Arithmetic of plain products after which tracing is taken to pay: it costs about as much time,
 and saves more than half of each product. A count, not a time, so that runs repeat themselves."""
+
+EXPECTED_PRODUCTS = 3
+"""Products that an operator is taken to make where nobody has said more."""
 
 LARGEST_ACTIVATION = {"cpu": 4 * 2**20, "cuda": 512 * 2**20}
 """Bytes of the largest activation of one piece: on a CPU it is to stay in the cache."""
@@ -39,6 +44,9 @@ FEW_EXAMPLES = 8
 
 ROUNDINGS = 8
 """So many times as much as one rounding of them may two ways of computing differ by."""
+
+ROUNDINGS_OF_A_PRODUCT = 100
+"""So many roundings of a product apart, two ways give one map."""
 
 
 class WrongDerivativeError(ArithmeticError):
@@ -88,8 +96,12 @@ class BatchSum:
 
     The data are cut into pieces whose activations stay in the cache. Second derivatives in torch
     can be silently wrong, so the first piece's product is compared with reverse mode twice before
-    its first use, and again when the way of computing changes; on a mismatch, or where torch
-    has no forward mode, the reference is used with a warning. It must be symmetric.
+    its first use; on a mismatch, or where torch has no forward mode, the reference is used with a
+    warning. It must be symmetric.
+
+    The product at one point is one map. AUTO picks its way by how many products are expected, and
+    changes it after many only if both ways agree to rounding on every piece: at ties (a ReLU at
+    zero, two equal maxima) a sign that rounding decides gives each way a map of its own.
 
     Parameters
     ----------
@@ -127,9 +139,13 @@ class BatchSum:
         self._self_check = self_check
         self.method = self._asked
         self._reason = "as asked for"
-        self._num_products = 0
+        self._num_products, self._num_expected = 0, EXPECTED_PRODUCTS
         self._pieces: Sequence[Piece] = ()
         self._traced: Sequence[TracedPiece] = ()
+
+    def expect(self, num_products: int) -> None:
+        """Hear that so many products are to come, which the way is chosen for."""
+        self._num_expected = max(self._num_expected, self._num_products + num_products)
 
     def products(self, v: Float[Tensor, " n"]) -> Iterator[Float[Tensor, " m"]]:
         """A v of each piece."""
@@ -161,6 +177,7 @@ class BatchSum:
             for _ in batch.pieces(self._rows_per_piece)
         ]
 
+    @measuring()
     def explain(self, product: Callable[[], object]) -> Explanation:
         """Say what was picked, timing the operator's product and one gradient.
 
@@ -212,7 +229,8 @@ class BatchSum:
 
     def _prepare(self, num_vectors: int) -> None:
         self._num_products += num_vectors
-        many = self._num_products * 3 * self._total_flops > TRACE_AFTER_FLOPS
+        num_products = max(self._num_products, self._num_expected)
+        many = num_products * 3 * self._total_flops > TRACE_AFTER_FLOPS
         if not self._pieces:
             self._start(many)
         elif many and not self._settled:
@@ -224,35 +242,56 @@ class BatchSum:
         return self._work.flops * rows
 
     def _start(self, many: bool) -> None:
-        self._settled = self._asked is not ProductMethod.AUTO
+        self._settled = many or self._asked is not ProductMethod.AUTO
         if self._asked in TRACED_METHODS:
             try:
                 self._use_traced(self._asked)
             except UNTRACEABLE as refusal:
                 self._use_reference(f"the model cannot be traced ({_first_line(refusal)})")
-        elif self._asked is ProductMethod.AUTO:
-            self._use_plain(ProductMethod.FORWARD_OVER_REVERSE, "too few products yet to trace")
-            if many:
-                self._settle()
-        else:
+        elif self._asked is not ProductMethod.AUTO:
             self._use_plain(self._asked, "as asked for")
+        elif many:
+            self._use_way_for_many()
+        else:
+            self._use_plain(ProductMethod.FORWARD_OVER_REVERSE, "too few products yet to trace")
         if self._self_check:
             self._compare_with_reference()
             self._check_symmetry()
 
     def _settle(self) -> None:
-        """Take the way for many products: graphs, or where there can be none, a kept one."""
+        """Take the way for many products, if it gives the map that the products so far gave."""
         self._settled = True
         before = self._pieces, self._traced, self.method, self._reason
+        self._use_way_for_many()
+        if self.method is before[2]:
+            return
+        distance = self._distance_from(before[0])
+        if distance <= self._rounding_of_a_product:
+            return
+        found = self.method
+        self._pieces, self._traced, self.method, _ = before
+        self._reason = f"{found.value} differs by {distance:.1e}"
+        warnings.warn(
+            f"products stay {self.method.value}, as the first ones were: {found.value}, which is "
+            f"faster for many, differs by {distance:.1e}, more than rounding, as ways do where a "
+            "ReLU is at zero or two maxima are equal; for its speed build the operator anew with "
+            f"method={found.value!r}",
+            stacklevel=6,
+        )
+
+    def _use_way_for_many(self) -> None:
+        """Graphs, or where there can be none, what is left without them."""
         try:
             self._use_traced(ProductMethod.LINEARIZED)
         except UNTRACEABLE as refusal:
-            self._pieces, self._traced, self.method, self._reason = before
-            self._keep_graphs_if_faster(f"the model cannot be traced ({_first_line(refusal)})")
-            return
-        if self._self_check and self._is_wrong(self._error()):
-            self._pieces, self._traced, self.method, self._reason = before
-            self._keep_graphs_if_faster("the traced product is wrong")
+            self._use_untraced(f"the model cannot be traced ({_first_line(refusal)})")
+
+    def _use_untraced(self, why: str) -> None:
+        """Reverse mode through kept graphs where memory holds them, else forward mode."""
+        rows = sum(batch.num_rows for batch in self._problem.batches)
+        kept = COPIES * self._work.activations * rows <= self._limit
+        fits, not_kept = ProductMethod.CACHED_GRAPH, ProductMethod.FORWARD_OVER_REVERSE
+        self._use_plain(fits if kept else not_kept, why)
 
     def _use_plain(self, method: ProductMethod, reason: str) -> None:
         self.method, self._reason = method, reason
@@ -315,18 +354,6 @@ class BatchSum:
                 graphs[key].compile()
         return graphs[key]
 
-    def _keep_graphs_if_faster(self, why: str) -> None:
-        """Of what is left without graphs of our own, the faster on the first piece."""
-        self._reason = why
-        activations = COPIES * self._work.activations
-        rows = sum(batch.num_rows for batch in self._problem.batches)
-        if activations * rows > self._limit or self.method is ProductMethod.FINITE_DIFFERENCE:
-            return
-        v = self._random_vector(seed=0)
-        kept = PlainPiece(self._derivatives[0].cached_graph())
-        if seconds(lambda: kept.product(v)) < seconds(lambda: self._pieces[0].product(v)):
-            self._use_plain(ProductMethod.CACHED_GRAPH, why)
-
     @property
     def _side_by_side(self) -> bool:
         """Whether columns go through a graph at once: where calls cost more than arithmetic."""
@@ -345,21 +372,37 @@ class BatchSum:
             # Only forward mode is missing; what fails in reverse mode too will say so itself.
             self._use_reference(f"it has no forward-mode derivative ({_first_line(refusal)})")
             return
-        if self._is_wrong(error):
+        if not self._is_wrong(error):
+            return
+        if self._asked is ProductMethod.AUTO and self.method is ProductMethod.LINEARIZED:
+            self._use_untraced("the traced product is wrong")
+            self._compare_with_reference()
+        else:
             self._use_reference(f"it differs from double backward by {error:.1e}")
 
     def _error(self) -> float:
         """Relative distance of the first piece's product from reverse mode twice."""
-        first, v = self._derivatives[0], self._random_vector(seed=0)
-        reference = first.reverse_mode()(v).reshape(-1).double()
-        size = float(reference.norm()) + first.scale(v)
-        return float((self._pieces[0].product(v).double() - reference).norm()) / max(size, 1e-300)
+        first = self._derivatives[0]
+        return self._distance(first, self._pieces[0], PlainPiece(first.reverse_mode()))
+
+    def _distance_from(self, pieces: Sequence[Piece]) -> float:
+        """Largest relative distance of a piece's product from another way's."""
+        ways = zip(self._derivatives, self._pieces, pieces, strict=True)
+        distances = [self._distance(*both) for both in ways]
+        return math.nan if any(map(math.isnan, distances)) else max(distances)
+
+    def _distance(self, derivative: BatchDerivative, piece: Piece, reference: Piece) -> float:
+        v = self._random_vector(seed=0, length=derivative.length)
+        expected = reference.product(v).double()
+        size = float(expected.norm()) + derivative.scale(v)
+        return float((piece.product(v).double() - expected).norm()) / max(size, 1e-300)
 
     def _check_symmetry(self) -> None:
         if self.method is ProductMethod.FINITE_DIFFERENCE:
             return
-        u, v = (self._random_vector(seed) for seed in (0, 1))
-        asymmetry = self._derivatives[0].asymmetry(self._pieces[0].product, u, v)
+        first = self._derivatives[0]
+        u, v = (self._random_vector(seed, first.length) for seed in (0, 1))
+        asymmetry = first.asymmetry(self._pieces[0].product, u, v)
         if self._is_wrong(asymmetry):
             raise WrongDerivativeError(
                 "torch differentiates this model wrongly in every mode (the products miss "
@@ -375,8 +418,16 @@ class BatchSum:
         They are looked at only where the difference is large: there may be many.
         """
         usual = 1e-8 if self._problem.dtype == torch.float64 else 1e-3
-        eps = torch.finfo(self._problem.dtype).eps
-        return error > usual and error > ROUNDINGS * eps * self._largest_logit
+        return error > usual and error > ROUNDINGS * self._eps * self._largest_logit
+
+    @property
+    def _rounding_of_a_product(self) -> float:
+        """By so much at most do two ways differ that give one map."""
+        return self._eps * max(ROUNDINGS_OF_A_PRODUCT, ROUNDINGS * self._largest_logit)
+
+    @property
+    def _eps(self) -> float:
+        return torch.finfo(self._problem.dtype).eps
 
     @cached_property
     def _largest_logit(self) -> float:
@@ -386,10 +437,10 @@ class BatchSum:
             z = self._problem.batch_logits(few)(self._problem.parameters_vector())
         return float(z.abs().max()) if z.numel() else 0.0
 
-    def _random_vector(self, seed: int) -> Float[Tensor, " n"]:
+    def _random_vector(self, seed: int, length: int) -> Float[Tensor, " n"]:
         generator = torch.Generator(self._problem.device).manual_seed(seed)
         return torch.randn(
-            self._derivatives[0].length,
+            length,
             generator=generator,
             dtype=self._problem.dtype,
             device=self._problem.device,

@@ -10,7 +10,7 @@ from torch.func import jacrev, vjp, vmap
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from landscope.problem import Batch, Problem
-from landscope.problem.precision import full_float32
+from landscope.problem.measuring import measuring
 
 CHUNK_BYTES = 256 * 2**20
 """What one chunk of explicit rows may take."""
@@ -50,7 +50,7 @@ def jacobian_rows(
                 yield rows_of(problem, piece, names)
 
 
-@full_float32()
+@measuring()
 def rows_of(problem: Problem, batch: Batch, names: Sequence[str]) -> Float[Tensor, "T C p"]:
     """∂z_k^μ/∂θ for the loss terms of one batch and these parameters θ, in this order."""
     w = problem.unflatten(problem.parameters_vector())

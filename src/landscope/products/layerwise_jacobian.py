@@ -12,7 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from landscope.problem import Batch, Problem
-from landscope.problem.precision import full_float32
+from landscope.problem.measuring import measuring
 from landscope.products.example_chunks import example_chunks
 from landscope.products.gradient_blocks import GradientBlock, OuterProducts, Rows
 from landscope.products.jacobian_rows import rows_of
@@ -182,7 +182,7 @@ class LayerwiseJacobian:
             S = None if factor is None else factor[terms.to(factor.device)]
             yield Chunk(terms, self._blocks(batch, parts, S))
 
-    @full_float32()
+    @measuring()
     def _blocks(
         self, batch: Batch, parts: Sequence[Part], S: Float[Tensor, "T C K"] | None
     ) -> list[GradientBlock]:
@@ -274,7 +274,7 @@ class LayerwiseJacobian:
         numbers *= max(batch.rows_per_example for batch in self.problem.batches)
         return (numbers + 4 * self._outputs_per_example) * self.problem.dtype.itemsize
 
-    @full_float32()
+    @measuring()
     def _probe(self) -> None:
         """Keep the layers that are called once, with the examples along the first dimension.
 
@@ -305,7 +305,7 @@ class LayerwiseJacobian:
                 continue
         self.layers = [layer for layer in self.layers if layer.name in self._footprints]
 
-    @full_float32()
+    @measuring()
     def _compare_with_explicit(self) -> None:
         """Leave to explicit rows each layer that misses them on the first examples."""
         per_example = max(batch.rows_per_example for batch in self.problem.batches)

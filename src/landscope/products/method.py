@@ -10,9 +10,10 @@ class ProductMethod(StrEnum):
     """
 
     AUTO = "auto"
-    """FORWARD_OVER_REVERSE for little work, LINEARIZED from where the tracing pays (counted
-    in arithmetic, not in time); where the model cannot be traced, the faster of CACHED_GRAPH and
-    what was used before, which is timed."""
+    """FORWARD_OVER_REVERSE for little work, LINEARIZED where the tracing pays (counted in
+    arithmetic of the products made and announced, not in time); where the model cannot be traced,
+    CACHED_GRAPH if memory holds it. A way once used is left only for one that gives the same
+    products to rounding."""
 
     LINEARIZED = "linearized"
     """Derivative graphs written by the rules of `tangent_rules`, what does not depend on the vector

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -12,6 +12,7 @@ from landscope.products.batch_derivative import BatchDerivative, Product
 from landscope.products.traced import TracedProduct
 
 
+@runtime_checkable
 class Piece(Protocol):
     """A V for vectors V, of one piece of the data."""
 

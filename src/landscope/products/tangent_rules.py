@@ -326,6 +326,9 @@ def max_pool_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
 ELEMENTWISE = [
     aten.abs.default,
     aten.celu.default,
+    aten.clamp.default,
+    aten.clamp_max.default,
+    aten.clamp_min.default,
     aten.cos.default,
     aten.elu.default,
     aten.erf.default,
@@ -359,7 +362,10 @@ ELEMENTWISE_BACKWARD = [
 
 
 def slope(operation: Any, place: int, arguments: Sequence[Any], options: Any) -> Tensor:
-    """Derivative of an entrywise operation in one of its arguments, entry by entry."""
+    """Derivative of an entrywise operation in one of its arguments, entry by entry.
+
+    It is torch's own, so that it is what reverse mode takes where there are several: at kinks.
+    """
     before, x, after = arguments[:place], arguments[place], arguments[place + 1 :]
     _, pull, *_ = torch.func.vjp(lambda x: operation(*before, x, *after, **options), x)
     return pull(torch.ones_like(x))[0]
@@ -417,12 +423,6 @@ def log_sigmoid_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
     falling = torch.sigmoid(-x[1])
     across = product(lambda d: (x[0] * falling * (falling - 1)) * d, dx[1])
     return total(product(lambda dg: dg * falling, dx[0]), across)
-
-
-@rule(aten.clamp.default, aten.clamp_min.default, aten.clamp_max.default)
-def clamp(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
-    """The tangent where the entry is not cut off."""
-    return product(lambda d: torch.where(torch.eq(out, x[0]), d, 0.0), dx[0])
 
 
 @rule(aten.linalg_vector_norm.default)
