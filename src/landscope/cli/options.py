@@ -5,10 +5,15 @@ from typing import Annotated
 
 import typer
 
+from landscope.arguments import LARGEST_SEED
+
 Out = Annotated[
     Path, typer.Option("--out", help="Run folder to write; the same command again resumes it.")
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything drawn at random.")]
+Seed = Annotated[
+    int,
+    typer.Option("--seed", help="Seed of everything drawn at random.", min=0, max=LARGEST_SEED),
+]
 Device = Annotated[
     str, typer.Option("--device", help='Where to compute: "cpu", "cuda", "cuda:1", "mps".')
 ]

@@ -8,6 +8,11 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
+from landscope.arguments import whole
+
+MOST_PROCESSES = 10_000
+"""More than any machine has."""
+
 Result = TypeVar("Result")
 
 
@@ -33,10 +38,8 @@ class Processes(Executor):
     """
 
     def __init__(self, count: int, retries: int = 0) -> None:
-        if count < 1:
-            raise ValueError(f"processes is {count}; it must be at least 1")
-        if retries < 0:
-            raise ValueError(f"retries is {retries}; it must be 0 or more")
+        count = whole("processes", count, 1, MOST_PROCESSES)
+        retries = whole("retries", retries, 0, MOST_PROCESSES)
         self._retries = retries
         self._threads = ThreadPoolExecutor(count)
         self._of_thread = threading.local()

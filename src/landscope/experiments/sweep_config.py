@@ -8,7 +8,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     ValidationError,
@@ -20,15 +19,12 @@ from pydantic.fields import FieldInfo
 from landscope.experiments.config_file import nested_schema
 from landscope.geometry.measure import ON_REQUEST, PARTS
 from landscope.training import TrainConfig
+from landscope.training.config import Choices
 
 _PLACES = ("device", "data_root")
 """Where to compute and to read: the command's to say, for they are no part of what a cell is."""
 
 SEED = "seed"
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _several(schema: type[BaseModel]) -> dict[str, Any]:
@@ -41,7 +37,7 @@ def _several(schema: type[BaseModel]) -> dict[str, Any]:
 def _field(field: FieldInfo) -> tuple[Any, Any]:
     if nested := nested_schema(field.annotation):
         several = create_model(
-            nested.__name__, __base__=_Strict, __doc__=nested.__doc__, **_several(nested)
+            nested.__name__, __base__=Choices, __doc__=nested.__doc__, **_several(nested)
         )
         return several, Field(default=several(), description=field.description)
     one: Any = field.annotation
@@ -91,10 +87,10 @@ def _known_part(part: str) -> str:
     return part
 
 
-_Choices: Any = create_model("_Choices", __base__=_Strict, **_several(TrainConfig))
+_Lists: Any = create_model("_Lists", __base__=Choices, **_several(TrainConfig))
 
 
-class SweepConfig(_Choices):
+class SweepConfig(_Lists):
     """A grid of networks: each choice takes one value, or a list of values to sweep over.
 
     The choices are those of `TrainConfig` but `device` and `data_root`, beside the parts of

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscope import arguments as check
 from landscope.linalg.deflation import Deflation
 from landscope.linalg.estimate import Estimate
 from landscope.linalg.product import CountedProduct
@@ -56,6 +57,7 @@ def frobenius_norm(
     True
     """
     check_spending(num_probes, rtol, fewest=2)
+    check.seed(seed)
     product = CountedProduct(A)
     if product.space.dim <= (num_probes or FEWEST):
         columns = product(product.space.identity())

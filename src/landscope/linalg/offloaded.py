@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from landscope.arguments import shown
 from landscope.linalg.space import DenseSpace, StoredBasis, VectorSpace, inner_products
 
 BYTES_PER_CHUNK = 2**23  # of a basis that are in work at a time
@@ -31,12 +32,12 @@ def stored_in(space: VectorSpace, storage: str | Path) -> VectorSpace:
     ValueError
         For any other storage, and where the space has its own.
     """
+    if not isinstance(storage, Path) and storage not in ("device", "host", "disk"):
+        raise ValueError(
+            f"storage is {shown(storage)}; it must be device, host, disk or the Path of a folder"
+        )
     if storage == "device":
         return space
-    if not (storage in ("host", "disk") or isinstance(storage, Path)):
-        raise ValueError(
-            f"storage must be device, host, disk or the Path of a folder, got {storage!r}"
-        )
     if not isinstance(space, DenseSpace):
         raise ValueError(f"storage must be device for vectors of a {type(space).__name__}")
     folder = Path(tempfile.gettempdir()) if storage == "disk" else storage

@@ -3,6 +3,7 @@
 import math
 from typing import Protocol, runtime_checkable
 
+from landscope import arguments as check
 from landscope.linalg.estimate import Estimate
 
 FEWEST = 30  # products before an error is looked at: it has enough degrees of freedom by then
@@ -22,10 +23,10 @@ class Estimator(Protocol):
 
 def check_spending(num_probes: int | None, rtol: float | None, fewest: int) -> None:
     """Refuse too few products and an error that cannot be reached."""
-    if num_probes is not None and num_probes < fewest:
-        raise ValueError(f"num_probes must be at least {fewest}, got {num_probes}")
-    if rtol is not None and not 0 < rtol < math.inf:
-        raise ValueError(f"rtol must be positive, got {rtol}")
+    if num_probes is not None:
+        check.whole("num_probes", num_probes, fewest)
+    if rtol is not None:
+        check.real("rtol", rtol, "(0, ∞)")
 
 
 def spend(estimator: Estimator, num_probes: int | None, rtol: float | None) -> Estimate:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from landscope import arguments as check
 from landscope.linalg.deflation import Deflation
 from landscope.linalg.estimate import Estimate
 from landscope.linalg.product import CountedProduct
@@ -99,8 +100,8 @@ def trace(
     >>> trace(A, rtol=0.01).num_products
     60
     """
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    check.choice("method", method, METHODS)
+    check.seed(seed)
     check_spending(num_probes, rtol, fewest=4 if method == "xtrace" else 2)
     product = CountedProduct(A)
     if product.space.dim <= (num_probes or FEWEST):

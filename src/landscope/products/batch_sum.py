@@ -11,7 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscope.arguments import flag, shown, whole
 from landscope.problem import Batch, Problem
+from landscope.problem.checks import first_line
 from landscope.products.batch_derivative import BatchDerivative, Product
 from landscope.products.method import ProductMethod
 from landscope.products.piece import Piece, PlainPiece, TracedPiece, seconds
@@ -123,8 +125,8 @@ class BatchSum:
         self._asked = checked_method(method)
         self._problem = problem
         self._derivative = derivative
-        self._memory_limit = memory_limit
-        self._self_check = self_check
+        self._memory_limit = None if memory_limit is None else whole("memory_limit", memory_limit)
+        self._self_check = flag("self_check", self_check)
         self.method = self._asked
         self._reason = "as asked for"
         self._num_products = 0
@@ -229,7 +231,7 @@ class BatchSum:
             try:
                 self._use_traced(self._asked)
             except UNTRACEABLE as refusal:
-                self._use_reference(f"the model cannot be traced ({_first_line(refusal)})")
+                self._use_reference(f"the model cannot be traced ({first_line(refusal)})")
         elif self._asked is ProductMethod.AUTO:
             self._use_plain(ProductMethod.FORWARD_OVER_REVERSE, "too few products yet to trace")
             if many:
@@ -248,7 +250,7 @@ class BatchSum:
             self._use_traced(ProductMethod.LINEARIZED)
         except UNTRACEABLE as refusal:
             self._pieces, self._traced, self.method, self._reason = before
-            self._keep_graphs_if_faster(f"the model cannot be traced ({_first_line(refusal)})")
+            self._keep_graphs_if_faster(f"the model cannot be traced ({first_line(refusal)})")
             return
         if self._self_check and self._is_wrong(self._error()):
             self._pieces, self._traced, self.method, self._reason = before
@@ -343,7 +345,7 @@ class BatchSum:
             error = self._error()
         except (NotImplementedError, RuntimeError) as refusal:
             # Only forward mode is missing; what fails in reverse mode too will say so itself.
-            self._use_reference(f"it has no forward-mode derivative ({_first_line(refusal)})")
+            self._use_reference(f"it has no forward-mode derivative ({first_line(refusal)})")
             return
         if self._is_wrong(error):
             self._use_reference(f"it differs from double backward by {error:.1e}")
@@ -413,7 +415,7 @@ def checked_method(method: ProductMethod | str) -> ProductMethod:
         return ProductMethod(method)
     except ValueError:
         accepted = ", ".join(repr(m.value) for m in ProductMethod)
-        raise ValueError(f"method is {method!r}; accepted are {accepted}") from None
+        raise ValueError(f"method is {shown(method)}; accepted are {accepted}") from None
 
 
 def bytes_of(tensors: Any) -> int:
@@ -435,7 +437,3 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return psutil.virtual_memory().available
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
