@@ -14,7 +14,7 @@ MOST_PROBES = 10**6
 """More random vectors than this are a mistake: the error falls with the square root alone."""
 
 
-def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
+def whole(name: str, value: Any, least: int = 1, most: int | None = None, called: str = "") -> int:
     """Return an argument that counts something.
 
     Parameters
@@ -25,6 +25,8 @@ def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int
         What came: an integer of Python or NumPy, or an array or tensor that holds one.
     least, most : int
         What is accepted; without `most`, any from `least` on.
+    called : str
+        What `most` is, such as "D".
 
     Returns
     -------
@@ -42,15 +44,19 @@ def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int
     >>> whole("k", 0.5, 1, 60)
     Traceback (most recent call last):
     ...
-    ValueError: k is 0.5; it must be a whole number from 1 to 60
+    ValueError: k is 0.5; it must be an integer from 1 to 60
     """
     number = number_in(value)
     if number is not None and hasattr(number, "__index__"):
         count = operator.index(number)
         if least <= count and (most is None or count <= most):
             return count
-    bounds = f"of at least {least:,}" if most is None else f"from {least:,} to {most:,}"
-    raise ValueError(f"{name} is {shown(value)}; it must be a whole number {bounds}")
+    if most is None:
+        bounds = f"of at least {least:,}"
+    else:
+        last = f"{most:,}" if most < LARGEST_SEED else f"2**{most.bit_length() - 1}"
+        bounds = f"from {least:,} to {called}{' = ' if called else ''}{last}"
+    raise ValueError(f"{name} is {shown(value)}; it must be an integer {bounds}")
 
 
 def real(name: str, value: Any, within: str = "(-∞, ∞)") -> float:
@@ -149,8 +155,8 @@ def seed(value: Any) -> int:
     return whole("seed", value, 0, LARGEST_SEED)
 
 
-def several(name: str, values: Any) -> list[Any]:
-    """Return an argument that holds at least one of something, in a list.
+def several(name: str, values: Any) -> list[tuple[str, Any]]:
+    """Return the items of an argument that holds at least one, each with its name.
 
     Raises
     ------
@@ -160,12 +166,12 @@ def several(name: str, values: Any) -> list[Any]:
     Examples
     --------
     >>> several("radii", (0.1, 1))
-    [0.1, 1]
+    [('radii[0]', 0.1), ('radii[1]', 1)]
     """
     held = list(values) if isinstance(values, Iterable) and not isinstance(values, str) else []
     if not held:
         raise ValueError(f"{name} is {shown(values)}; it must hold at least one number")
-    return held
+    return [(f"{name}[{place}]", value) for place, value in enumerate(held)]
 
 
 def shown(value: Any) -> str:
@@ -174,7 +180,7 @@ def shown(value: Any) -> str:
     Examples
     --------
     >>> shown(1.5), shown("a" * 1000), shown(object()), shown(10**400)
-    ('1.5', "'aaaaaaaaaaaa...aaaaaaaaaaaaa'", 'of type object', 'about 2**1328')
+    ('1.5', "'aaaaaaaaaaaa...aaaaaaaaaaaaa'", 'a object', 'about 2**1328')
     """
     number = number_in(value)
     value = value if number is None else number
@@ -183,8 +189,8 @@ def shown(value: Any) -> str:
     if type(value).__module__ == "builtins" and type(value) is not object and not callable(value):
         return " ".join(reprlib.repr(value).split())
     shape = getattr(value, "shape", None)
-    of_shape = "" if shape is None else f" and shape {tuple(shape)}"
-    return f"of type {type(value).__name__}{of_shape}"
+    of_shape = "" if shape is None else f" of shape {tuple(shape)}"
+    return f"a {type(value).__name__}{of_shape}"
 
 
 def number_in(value: Any) -> Real | None:

@@ -46,5 +46,5 @@ def test_anything_else_is_refused_in_one_sentence(text):
 
 @pytest.mark.parametrize("text", ["0.5", "2,2.5", "0.5:10:3", "1:10.5:3:log"])
 def test_what_must_be_whole_numbers_is_no_fraction(text):
-    with pytest.raises(ValueError, match=r"dims holds .*\.5; it must be whole numbers"):
+    with pytest.raises(ValueError, match=r"dims is .*\.5; it must be a whole number"):
         numbers("dims", text, whole=True)

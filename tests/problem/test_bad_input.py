@@ -347,6 +347,7 @@ def test_parameters_of_a_function_are_kept_apart_from_the_callers():
     assert float(problem.loss()) == loss
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("options", "culprit"),
     [
@@ -357,9 +358,9 @@ def test_parameters_of_a_function_are_kept_apart_from_the_callers():
         ({"batch_statistics": "no"}, "batch_statistics is 'no'"),
         ({"device": "nonsense"}, "device is 'nonsense'"),
         ({"loss": nn.CrossEntropyLoss(torch.ones(3))}, "3 class weights and the model 2 logits"),
-        ({"loss": nn.CrossEntropyLoss(torch.tensor([1.0, -1.0]))}, "weight holds -1"),
+        ({"loss": nn.CrossEntropyLoss(torch.tensor([1.0, -1.0]))}, "the class weight -1"),
         ({"loss": nn.CrossEntropyLoss(torch.zeros(2))}, "weight 0"),
-        ({"loss": nn.CrossEntropyLoss(label_smoothing=1.5)}, "label_smoothing is 1.5"),
+        ({"loss": nn.CrossEntropyLoss(label_smoothing=1.5)}, "label_smoothing of loss is 1.5"),
     ],
 )
 def test_an_option_that_is_none(options, culprit):

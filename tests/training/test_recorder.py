@@ -175,7 +175,7 @@ def test_an_optimiser_that_cannot_be_read_is_refused_before_anything_is_measured
 def test_a_step_that_no_run_lists_is_refused(tmp_path, step):
     model = make_model()
     recorder = Recorder(make_problem(model), tmp_path, lambda step: True, loss_and_length)
-    with pytest.raises(ValueError, match=r"step is .* whole number from 0"):
+    with pytest.raises(ValueError, match=r"step is .* an integer from 0"):
         recorder.step(model, step)
     assert recorder.run.steps() == []
 

@@ -8,6 +8,9 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
 
+from landscope.arguments import shown
+from landscope.cli.config_options import OPTION_NAMES
+
 # What bad input raises; anything else is a defect, and named as one.
 _EXPECTED = (ValueError, TypeError, OSError, ImportError, RuntimeError, MemoryError)
 
@@ -48,7 +51,11 @@ def sentence(error: Exception) -> str:
 
 
 def _culprit(*, loc: tuple[int | str, ...], input: Any, msg: str, **_: Any) -> str:
-    return f"{'.'.join(map(str, loc))}={input!r}: {msg.removeprefix('Value error, ')}"
+    said = msg.removeprefix("Value error, ")
+    if not loc:  # of the whole, which names what it means
+        return said
+    name = ".".join(OPTION_NAMES.get(str(part), str(part)) for part in loc)
+    return f"{name}={shown(input)}: {said}"
 
 
 def _is_handled_by_click(error: Exception) -> bool:

@@ -47,7 +47,7 @@ def numbers(name: str, text: str, *, whole: bool = False) -> list[int | float]:
         return list(values)
     for value in values:
         if not value.is_integer():
-            raise ValueError(f"{name} holds {value:g}; it must be whole numbers")
+            raise ValueError(f"{name} is {value:g}; it must be a whole number")
     return list(map(int, values))
 
 

@@ -3,9 +3,10 @@
 import math
 from functools import partial
 
-from landscope.arguments import real, whole
+from landscope.arguments import real, shown, whole
 from landscope.experiments.networks.grid import Engine
 from landscope.experiments.processes import MOST_PROCESSES, Processes, free_processes
+from landscope.problem.checks import checked_device
 
 ENGINES = ("processes", "ray")
 
@@ -61,7 +62,7 @@ def choose_engine(
     ValueError: engine is 'slurm'; accepted are processes, ray
     """
     if name not in ENGINES:
-        raise ValueError(f"engine is {name!r}; accepted are {', '.join(ENGINES)}")
+        raise ValueError(f"engine is {shown(name)}; accepted are {', '.join(ENGINES)}")
     if processes is not None:
         whole("processes", processes, 1, MOST_PROCESSES)
     whole("cpus", cpus, 1, MOST_PROCESSES)
@@ -73,6 +74,7 @@ def choose_engine(
         for choice, given in (("address", address), ("gpus", gpus)):
             if given is not None:
                 raise ValueError(f"{choice} is {given!r}; only the engine ray takes it")
+        checked_device(device)
         return partial(Processes, count, retries)
     if address is not None and processes is not None:
         raise ValueError(

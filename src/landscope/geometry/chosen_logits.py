@@ -53,7 +53,7 @@ def choose_logits(problem: Problem, logits: Logits = None, seed: int = 0) -> Int
     (tensor([0, 1, 2, 3, 4]), tensor([1, 3]), tensor([4, 0]))
     """
     C = checked_problem(problem).num_classes
-    check.seed(seed)
+    seed = check.seed(seed)
     if logits is None:
         if C <= MANY_LOGITS:
             return torch.arange(C)

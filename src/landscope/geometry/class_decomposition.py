@@ -88,7 +88,8 @@ def class_decomposition(problem: Problem, k: int | None = None) -> ClassDecompos
     if C < 2:
         raise ValueError(f"problem has {C} logit; the decomposition by classes needs two")
     rank = min(N * (C - 1), problem.num_params)
-    k = check.whole("k", min(default_num_eigenvalues(problem), rank) if k is None else k, 1, rank)
+    k = min(default_num_eigenvalues(problem), rank) if k is None else k
+    k = check.whole("k", k, 1, rank, "min(N(C − 1), D)")
     refuse_beyond_memory(8 * 6 * (N * C) ** 2, f"the kernel of {N} examples and {C} logits")
     K = kernel_matrix(problem)
     parts = _parts(problem.logits().double().softmax(1), class_labels(problem))

@@ -125,7 +125,7 @@ def logit_clustering(
     """
     chosen = choose_logits(problem, logits, seed)
     if memory_limit is not None:
-        check.whole("memory_limit", memory_limit)
+        memory_limit = check.whole("memory_limit", memory_limit)
     N, C = problem.num_examples, len(chosen)
     if N < 2 or C < 2:
         raise ValueError(f"problem has {N} examples and {C} logits; clustering needs two of each")

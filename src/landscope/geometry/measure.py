@@ -26,7 +26,7 @@ from landscope.geometry.point_operators import OPERATORS, Methods, PointOperator
 from landscope.geometry.tangent_kernel import tangent_kernel
 from landscope.geometry.variables import variables
 from landscope.linalg import SpectralDensity, spectral_density
-from landscope.linalg.eigsh import check_search
+from landscope.linalg.eigsh import checked_search
 from landscope.operators import LinearOperator
 from landscope.problem import NonFiniteError, Problem, checked_problem
 from landscope.products import ProductMethod
@@ -135,10 +135,10 @@ def measure(
     _check_parts(parts)
     k = default_num_eigenvalues(checked_problem(problem))
     k = k if num_eigenvalues is None else num_eigenvalues
-    k = check.whole("num_eigenvalues", k, 1, problem.num_params)
-    check_search(k, k, tol, seed)
-    check.whole("num_probes", num_probes, 1, check.MOST_PROBES)
-    check.whole("num_steps", num_steps)
+    k = check.whole("num_eigenvalues", k, 1, problem.num_params, "D")
+    _, tol, seed = checked_search(k, k, tol, seed)
+    num_probes = check.whole("num_probes", num_probes, 1, check.MOST_PROBES)
+    num_steps = check.whole("num_steps", num_steps)
     if logits is not None:
         checked_logits(logits, problem.num_classes)
     if reference is not None:

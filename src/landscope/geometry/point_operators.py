@@ -62,7 +62,7 @@ class PointOperators:
         for name in method:
             _check_name("method", name)
         if memory_limit is not None:
-            check.whole("memory_limit", memory_limit)
+            memory_limit = check.whole("memory_limit", memory_limit)
         self.problem = problem
         self.memory_limit = memory_limit
         self._asked = {name: checked_method(way) for name, way in method.items()}

@@ -14,7 +14,7 @@ from landscope.geometry.point_operators import Methods, PointOperators
 from landscope.geometry.update_rule import update_rule
 from landscope.geometry.variables import variables
 from landscope.linalg import Eigenpairs, eigsh
-from landscope.linalg.eigsh import check_search
+from landscope.linalg.eigsh import checked_search
 from landscope.operators import Preconditioned
 from landscope.problem import Problem, checked_problem
 from landscope.products import ProductMethod
@@ -180,7 +180,7 @@ def stability(
     """
     if sharpness is not None:
         sharpness = check.real("sharpness", sharpness)
-    check_search(1, 1, tol, seed)
+    _, tol, seed = checked_search(1, 1, tol, seed)
     checked_problem(problem)
     rule = update_rule(problem, model, optimizer)
     H = PointOperators(problem, method, memory_limit)["hessian"]

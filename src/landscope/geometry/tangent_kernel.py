@@ -9,7 +9,7 @@ from torch import Tensor
 
 from landscope.geometry.curvature import ratio
 from landscope.linalg import Estimate, eigsh, frobenius_norm, trace
-from landscope.linalg.eigsh import check_search
+from landscope.linalg.eigsh import checked_search
 from landscope.operators import TangentKernel
 from landscope.operators.gram import gram_matrix
 from landscope.operators.outer_products import fill_lower
@@ -100,7 +100,7 @@ def tangent_kernel(
     tensor([1., 1., 1., 1.], dtype=torch.float64)
     """
     size = _num_rows(checked_problem(problem))
-    check_search(size if k is None else k, size, tol, seed)
+    _, tol, seed = checked_search(size if k is None else k, size, tol, seed, "N·C")
     checked_method(method)
     if reference is not None and _num_rows(checked_problem(reference, "reference")) != size:
         raise ValueError(

@@ -56,7 +56,7 @@ def draw_basis(
     """
     kind = random_kind(kind)
     device = torch.empty(0, device=device).device  # "cuda" says which
-    dim = whole("dim", dim, 1, num_params)
+    dim = whole("dim", dim, 1, num_params, "D")
     needed = bytes_to_make(num_params, dim, dtype)
     if kind is BasisKind.DENSE and needed > free_bytes(device):
         raise ValueError(

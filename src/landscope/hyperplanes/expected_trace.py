@@ -46,7 +46,7 @@ def expected_trace(
     Estimate(0.10 ± 0.04)
     """
     num_params = whole("num_params", num_params)
-    dim = whole("dim", dim, 1, num_params)
+    dim = whole("dim", dim, 1, num_params, "num_params")
     D, d = num_params, dim
     share = d / D
     spread = max(D * float(frobenius_norm) ** 2 - float(trace) ** 2, 0.0)

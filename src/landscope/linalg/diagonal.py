@@ -124,8 +124,7 @@ def diagonal_samples(
     num_products : int
         Number of vectors that A was applied to.
     """
-    check.whole("num_probes", num_probes, 2)
-    check.seed(seed)
+    num_probes, seed = check.whole("num_probes", num_probes, 2), check.seed(seed)
     product = CountedProduct(A)
     if product.space.dim <= num_probes:
         identity = product.space.identity()

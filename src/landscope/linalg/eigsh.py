@@ -124,7 +124,7 @@ def eigsh(
     """
     product = CountedProduct(A, storage)
     space = product.space
-    check_search(k, space.dim, tol, seed)
+    k, tol, seed = checked_search(k, space.dim, tol, seed)
     which = cast(Which, check.choice("which", which, get_args(Which)))
     if coarse is not None and v0 is not None:
         raise ValueError("v0 and coarse both say where to start: give one of them")
@@ -202,8 +202,8 @@ def _coarse_vectors(
         return eigsh(coarse, k, which, tol, seed).vectors
 
 
-def check_search(k: int, most: int, tol: float, seed: int) -> None:
-    """Refuse a number of eigenpairs, a tolerance or a seed that is none."""
-    check.whole("k", k, 1, most)
-    check.real("tol", tol, "(0, 1)")
-    check.seed(seed)
+def checked_search(
+    k: int, most: int, tol: float, seed: int, called: str = "D"
+) -> tuple[int, float, int]:
+    """A number of eigenpairs, a tolerance and a seed; refuse what is none."""
+    return check.whole("k", k, 1, most, called), check.real("tol", tol, "(0, 1)"), check.seed(seed)

@@ -287,10 +287,9 @@ def spectral_density(
     True
     """
     if num_probes is not None:
-        check.whole("num_probes", num_probes, 1, check.MOST_PROBES)
-    check.whole("num_steps", num_steps)
-    check.whole("num_grid", num_grid, 1, MOST_POINTS)
-    check.seed(seed)
+        num_probes = check.whole("num_probes", num_probes, 1, check.MOST_PROBES)
+    num_steps = check.whole("num_steps", num_steps)
+    num_grid, seed = check.whole("num_grid", num_grid, 1, MOST_POINTS), check.seed(seed)
     for name, number in (("width", width), ("rtol", rtol)):
         if number is not None:
             check.real(name, number, "(0, ∞)")

@@ -21,12 +21,11 @@ class Estimator(Protocol):
         """Give the estimate so far."""
 
 
-def check_spending(num_probes: int | None, rtol: float | None, fewest: int) -> None:
-    """Refuse too few products and an error that cannot be reached."""
-    if num_probes is not None:
-        check.whole("num_probes", num_probes, fewest)
+def checked_spending(num_probes: int | None, rtol: float | None, fewest: int) -> int | None:
+    """A number of products; refuse too few, and an error that cannot be reached."""
     if rtol is not None:
         check.real("rtol", rtol, "(0, ∞)")
+    return None if num_probes is None else check.whole("num_probes", num_probes, fewest)
 
 
 def spend(estimator: Estimator, num_probes: int | None, rtol: float | None) -> Estimate:

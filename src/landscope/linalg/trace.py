@@ -11,7 +11,7 @@ from landscope import arguments as check
 from landscope.linalg.deflation import Deflation
 from landscope.linalg.estimate import Estimate
 from landscope.linalg.product import CountedProduct
-from landscope.linalg.stopping import FEWEST, check_spending, spend
+from landscope.linalg.stopping import FEWEST, checked_spending, spend
 from landscope.linalg.xtrace import XTrace
 
 METHODS = ("xtrace", "hutch++", "hutchinson")
@@ -101,8 +101,8 @@ def trace(
     60
     """
     check.choice("method", method, METHODS)
-    check.seed(seed)
-    check_spending(num_probes, rtol, fewest=4 if method == "xtrace" else 2)
+    seed = check.seed(seed)
+    num_probes = checked_spending(num_probes, rtol, fewest=4 if method == "xtrace" else 2)
     product = CountedProduct(A)
     if product.space.dim <= (num_probes or FEWEST):
         identity = product.space.identity()

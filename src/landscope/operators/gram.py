@@ -127,7 +127,7 @@ def gram_eigenpairs(problem: Problem, k: int | None = None) -> GramEigenpairs:
     torch.Size([6, 2])
     """
     if k is not None:
-        check.whole("k", k)
+        k = check.whole("k", k)
     problem = checked_problem(problem).gathered()
     factor = _factor(problem)
     if factor.shape[2] == 0:

@@ -76,7 +76,7 @@ class CrossEntropy:
     ) -> None:
         self.ignore_index = ignore_index
         self.weight = _checked_weight(weight)
-        self.label_smoothing = real("label_smoothing", label_smoothing, "[0, 1]")
+        self.label_smoothing = real("label_smoothing of loss", label_smoothing, "[0, 1]")
         self.weighted_mean = weighted_mean
 
     @classmethod
@@ -166,11 +166,10 @@ def _checked_weight(weight: Float[Tensor, " C"] | None) -> Float[Tensor, " C"] |
     if weight is None:
         return None
     if not isinstance(weight, Tensor) or weight.ndim != 1:
-        raise ValueError(f"weight is {shown(weight)}; it must be a tensor, one number per class")
+        raise ValueError(f"weight of loss is {shown(weight)}; it must hold a number for each class")
     if not bool((weight.isfinite() & (weight >= 0)).all()):
         raise ValueError(
-            f"weight holds {float(weight.min()):.3g} among its class weights; they must be finite "
-            "and at least 0"
+            f"loss has the class weight {float(weight.min()):.3g}; each must be finite, at least 0"
         )
     return weight
 

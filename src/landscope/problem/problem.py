@@ -18,7 +18,7 @@ from landscope import arguments as check
 from landscope.arguments import shown
 from landscope.distributed import Ranks
 from landscope.problem import checks
-from landscope.problem.batch import Batch
+from landscope.problem.batch import Batch, unit
 from landscope.problem.batch_logits import BatchLogits
 from landscope.problem.data import as_batches, rows, rows_in_batches, split
 from landscope.problem.forward import Forward, default_forward, unwrapped
@@ -228,15 +228,9 @@ class Problem:
         dtype = str(self.dtype).removeprefix("torch.")
         where = "" if self.ranks is None else f", rank {self.ranks.rank} of {self.ranks.size}"
         return (
-            f"Problem({self.num_params:,} parameters, {self.num_examples:,} {self._unit}, "
+            f"Problem({self.num_params:,} parameters, {self.num_examples:,} {unit(self.batches)}, "
             f"{self.num_classes} classes, {dtype} on {self.device}{where})"
         )
-
-    @property
-    def _unit(self) -> str:
-        """What the loss terms are: the examples themselves, or more or fewer of each."""
-        one_each = all(len(batch.targets) == batch.num_rows for batch in self.batches)
-        return "examples" if one_each else "terms"
 
     @property
     def num_params(self) -> int:

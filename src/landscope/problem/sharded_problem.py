@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map
 from landscope.distributed import Ranks
 from landscope.linalg.sharded import ShardedSpace
 from landscope.problem import checks
-from landscope.problem.batch import Batch
+from landscope.problem.batch import Batch, unit
 from landscope.problem.data import as_batches, num_rows, rows
 from landscope.problem.forward import Forward, default_forward, unwrapped
 from landscope.problem.fully_sharded import FullySharded
@@ -130,8 +130,8 @@ class ShardedProblem:
     def __repr__(self) -> str:
         dtype = str(self.dtype).removeprefix("torch.")
         return (
-            f"ShardedProblem({self.num_params:,} parameters, {self.num_examples:,} examples, "
-            f"{self.num_classes} classes, {dtype} on {self.device}, "
+            f"ShardedProblem({self.num_params:,} parameters, {self.num_examples:,} "
+            f"{unit(self.batches)}, {self.num_classes} classes, {dtype} on {self.device}, "
             f"rank {self.ranks.rank} of {self.ranks.size})"
         )
 

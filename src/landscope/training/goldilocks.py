@@ -137,7 +137,7 @@ def goldilocks(
     (('radius',), 3)
     """
     check_one_process(checked_problem(problem).ranks, "goldilocks")
-    checked = [check.real("radii", radius, "(0, ∞)") for radius in check.several("radii", radii)]
+    checked = [check.real(each, r, "(0, ∞)") for each, r in check.several("radii", radii)]
     num_hyperplanes = check.whole("num_hyperplanes", num_hyperplanes, 1, MOST_HYPERPLANES)
     seed = check.seed(seed)
     if exact is not None:

@@ -216,8 +216,11 @@ def intrinsic_dimension(
             f"test has {test.num_params:,} parameters; it must be the same model as problem, which "
             f"has {D:,}"
         )
-    wanted = _doubling(D) if dims is None else check.several("dims", dims)
-    planned = sorted({check.whole("dims", dim, 1, D) for dim in wanted})
+    if dims is None:
+        planned = _doubling(D)
+    else:
+        wanted = check.several("dims", dims)
+        planned = sorted({check.whole(each, dim, 1, D, "D") for each, dim in wanted})
     kept = (
         None if run is None else Run.create(run, _identity(problem, num_seeds, kind, descent, seed))
     )

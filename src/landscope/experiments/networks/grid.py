@@ -10,6 +10,7 @@ from landscope.experiments.networks.cell import Cell, Trained, follow
 from landscope.experiments.processes import MOST_PROCESSES, Processes, free_processes
 from landscope.experiments.progress import Progress, silent
 from landscope.experiments.threads import on_threads
+from landscope.problem.checks import checked_device
 
 Engine = Callable[[], Executor]
 """Begins what computes tasks side by side, for one grid."""
@@ -50,6 +51,8 @@ class Grid:
     def __post_init__(self) -> None:
         if self.processes is not None:
             whole("processes", self.processes, 1, MOST_PROCESSES)
+        if self.engine is None:  # other machines may have other devices
+            checked_device(self.device)
 
     def trained(self, cells: Sequence[Cell], progress: Progress = silent) -> list[Trained]:
         """Train and measure those cells that are not complete yet.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from landscope.arguments import real
+from landscope.arguments import real, whole
 
 LARGEST_LAYER = 10**6
 """Units of a layer: with a second one of this size its weights take 4 TB."""
@@ -32,9 +32,7 @@ def checked_image_shape(input_shape: Sequence[int], smallest: int) -> tuple[int,
 
 def checked_num_classes(num_classes: int) -> int:
     """Return `num_classes` if it is an integer of at least 2, or refuse it."""
-    if not isinstance(num_classes, int) or num_classes < 2:
-        raise ValueError(f"num_classes={num_classes!r} must be an integer of at least 2")
-    return num_classes
+    return whole("num_classes", num_classes, 2)
 
 
 def scaled(sizes: Sequence[int], width: float) -> tuple[int, ...]:
