@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= runs/demo
 
-.PHONY: demo test test-slow lint bench bench-quick clean
+.PHONY: demo test test-slow torture lint bench bench-quick clean
 
 demo: .venv/installed
 	$(BIN)/landscope demo --out $(OUT)
@@ -13,6 +13,10 @@ test: .venv/installed-test lint
 
 test-slow: .venv/installed-test
 	$(BIN)/python -m pytest -m slow --durations=0
+
+torture: .venv/installed-test
+	$(BIN)/python -m torture.fuzz
+	$(BIN)/python -m torture.page
 
 lint: .venv/installed-test
 	$(BIN)/ruff check

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import scipy.linalg  # noqa: F401 - its BLAS is another library than numpy's: loaded to be limited
 import torch
@@ -52,3 +53,9 @@ def landscope_data() -> Path:
     if not Path(folder).is_dir():
         pytest.skip(f"LANDSCOPE_DATA names {folder}, which is no folder")
     return Path(folder)
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a user: the types of arguments are not checked before landscope sees them."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

@@ -74,10 +74,14 @@ def test_the_intrinsic_dimension_of_a_target_is_scored_on_test_data(target, tmp_
 @pytest.mark.parametrize(
     ("command", "options", "message"),
     [
-        ("goldilocks", ["--radii", "0,1"], "a radius must be positive"),
+        ("goldilocks", ["--radii", "0,1"], "radii[0] is 0.0; it must be a number in (0"),
         ("goldilocks", ["--radii", "many"], "radii is 'many'; it must be a number"),
-        ("intrinsic-dimension", ["--dims", "0,4"], "dims holds 0; dimensions are integers from 1"),
-        ("intrinsic-dimension", ["--steps", 0], "steps is 0; it must be positive"),
+        (
+            "intrinsic-dimension",
+            ["--dims", "0,4"],
+            "dims[0] is 0; it must be an integer",
+        ),
+        ("intrinsic-dimension", ["--steps", 0], "steps is 0; it must be an integer"),
     ],
 )
 def test_bad_options_get_one_sentence(target, tmp_path, command, options, message):

@@ -111,7 +111,10 @@ def test_all_figures_come_with_a_page_of_all_claims(tmp_path, monkeypatch):
         (["reproduce", "fig5", "--data", "mnist"], "data is 'mnist'; fig5 has its own"),
         (["reproduce", "fig1", "--data", "imagenet"], "data names imagenet; accepted are digits"),
         (["reproduce", "fig1", "--scale", "huge"], "scale is 'huge'; it must be one of smoke"),
-        (["reproduce", "fig1", "--processes", "0"], "processes is 0; it must be at least 1"),
+        (
+            ["reproduce", "fig1", "--processes", "0"],
+            "processes is 0; it must be an integer from 1",
+        ),
         (["reproduce", "all", "--data", "mnist"], "--data and --run are for single figures"),
     ],
 )

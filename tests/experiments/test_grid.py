@@ -143,7 +143,7 @@ def test_a_cell_that_fails_is_named_once_all_others_are_done(tmp_path):
 
 
 def test_no_process_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="processes is 0; it must be at least 1"):
+    with pytest.raises(ValueError, match="processes is 0; it must be an integer from 1"):
         Grid(tmp_path, processes=0)
 
 

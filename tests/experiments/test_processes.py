@@ -38,9 +38,9 @@ def test_a_task_is_tried_again_as_often_as_asked(tmp_path):
     ("choices", "sentence"),
     [
         ({"name": "slurm"}, "engine is 'slurm'; accepted are processes, ray"),
-        ({"processes": 0}, "processes is 0; it must be at least 1"),
-        ({"cpus": 0}, "cpus is 0; it must be at least 1"),
-        ({"retries": -1}, "retries is -1; it must be 0 or more"),
+        ({"processes": 0}, "processes is 0; it must be an integer from 1 to 10,000"),
+        ({"cpus": 0}, "cpus is 0; it must be an integer from 1 to 10,000"),
+        ({"retries": -1}, "retries is -1; it must be an integer from 0 to 10,000"),
         ({"address": "auto"}, "address is 'auto'; only the engine ray takes it"),
         ({"gpus": 1.0}, "gpus is 1.0; only the engine ray takes it"),
         (

@@ -98,7 +98,7 @@ def test_frozen_probabilities_leave_finite_numbers():
 
 def test_what_cannot_be_decomposed_is_refused():
     model, inputs, labels = problem_of(LABELS["balanced"])
-    with pytest.raises(ValueError, match=r"k is 19; it must lie between 1 and .* = 18"):
+    with pytest.raises(ValueError, match=r"k is 19; it must be an integer from 1 to .* = 18"):
         class_decomposition(ls.Problem(model, (inputs, labels)), 19)
     smoothed = ls.Problem(model, (inputs, labels), nn.CrossEntropyLoss(label_smoothing=0.1))
     with pytest.raises(ValueError, match="the decomposition by classes is one of the plain"):

@@ -2,7 +2,6 @@
 
 import re
 
-import jaxtyping
 import pytest
 import torch
 
@@ -256,12 +255,6 @@ def test_bad_input(problem, what):
 def test_the_refusal_of_an_origin_names_it(problem, origin):
     with pytest.raises((TypeError, ValueError), match="origin"):
         ls.AffineHyperplane(problem, dim=2, origin=origin)
-
-
-@pytest.fixture
-def unchecked(monkeypatch):
-    """As for a user: the types of arguments are not checked before landscope sees them."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.mark.usefixtures("unchecked")

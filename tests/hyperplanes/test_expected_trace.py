@@ -154,5 +154,5 @@ def test_the_error_of_an_estimated_trace_counts():
 
 @pytest.mark.parametrize("dim", [0, -3, 11])
 def test_dimensions_out_of_range(dim):
-    with pytest.raises(ValueError, match=f"dim is {dim}; it must lie between 1 and num_params"):
+    with pytest.raises(ValueError, match=f"dim is {dim}; it must be an integer from 1 to num"):
         expected_trace(1.0, 1.0, 10, dim)

@@ -64,6 +64,19 @@ def test_trackers_share_an_experiment_and_open_a_run_each_at_their_first_snapsho
     assert len(runs(store, "landscope")) == 2
 
 
+def test_a_store_that_mlflow_cannot_open_is_refused_before_training(monkeypatch):
+    monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
+    with pytest.raises(ValueError, match=r"^MLflow cannot keep runs at nonsense://x \(.*\); give"):
+        MLflowTracker(tracking_uri="nonsense://x")
+    with pytest.raises(TypeError, match="tracking_uri is 3"):
+        MLflowTracker(tracking_uri=3)
+
+
+def test_a_run_that_is_not_there_is_refused(store):
+    with pytest.raises(ValueError, match="run_id is 'abc', which MLflow does not have at file:"):
+        MLflowTracker("abc", tracking_uri=store)
+
+
 def test_an_experiment_beside_a_run_is_refused():
     with pytest.raises(ValueError, match=r"^experiment is 'mine'; the run abc has an experiment"):
         MLflowTracker("abc", experiment="mine")

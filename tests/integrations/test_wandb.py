@@ -89,3 +89,19 @@ def test_what_is_no_run_is_refused():
 def test_arguments_for_another_run_are_refused_beside_a_run():
     with wandb.init(mode="disabled") as run, pytest.raises(TypeError, match="and so are project"):
         WandbTracker(run, project="digits")
+
+
+def test_a_run_online_without_a_login_is_refused_before_training(monkeypatch, tmp_path):
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    wandb.teardown()
+    with pytest.raises(ValueError, match=r'no API key of W&B is configured: .* mode="offline"'):
+        WandbTracker(project="digits")
+    WandbTracker(project="digits", mode="offline")
+
+
+def test_what_wandb_does_not_take_is_refused():
+    with pytest.raises(TypeError, match=r"^projct is no argument of wandb.init"):
+        WandbTracker(projct="digits")

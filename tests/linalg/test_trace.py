@@ -106,7 +106,7 @@ def test_seeded(operator_with, estimator):
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_refuses_too_few_probes(operator_with, estimator):
-    with pytest.raises(ValueError, match=r"num_probes must be at least \d, got 1"):
+    with pytest.raises(ValueError, match=r"num_probes is 1; it must be .* at least \d"):
         estimator(operator_with([1.0, 2.0]), num_probes=1)
 
 
@@ -115,15 +115,15 @@ def test_two_probes_are_enough_but_for_xtrace(operator_with, num_probes):
     operator = operator_with(SPECTRA["heavy tail"])
     for estimator in (hutch_plus_plus, hutchinson, frobenius_norm):
         assert estimator(operator, num_probes).num_products == num_probes
-    with pytest.raises(ValueError, match="num_probes must be at least 4"):
+    with pytest.raises(ValueError, match=r"num_probes is .* at least 4"):
         trace(operator, num_probes)
     assert trace(operator, num_probes=5).num_products == 4
 
 
 def test_refuses_unknown_methods_and_impossible_errors(operator_with):
-    with pytest.raises(ValueError, match="method must be one of xtrace"):
+    with pytest.raises(ValueError, match="it must be one of xtrace"):
         trace(operator_with([1.0]), method="exact")
-    with pytest.raises(ValueError, match="rtol must be positive"):
+    with pytest.raises(ValueError, match="rtol is"):
         trace(operator_with([1.0]), rtol=0.0)
 
 

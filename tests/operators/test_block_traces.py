@@ -102,7 +102,7 @@ def test_blocks_of_a_network_in_float32():
 def test_bad_arguments_are_refused(hessian):
     with pytest.raises(TypeError, match="operator is a Tensor; it must be one on weight space"):
         ls.block_traces(hessian.matrix)
-    with pytest.raises(ValueError, match="by must be 'parameter' or 'module', got 'layer'"):
+    with pytest.raises(ValueError, match="by is 'layer'; it must be one of parameter, module"):
         ls.block_traces(hessian, by="layer")
-    with pytest.raises(ValueError, match="num_probes must be at least 2"):
+    with pytest.raises(ValueError, match="num_probes is"):
         ls.block_traces(hessian, num_probes=1)

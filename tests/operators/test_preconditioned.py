@@ -58,7 +58,10 @@ def test_it_is_positive_where_the_operator_and_the_ridge_are():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((torch.eye(3), torch.ones(2)), r"scale has shape \(2,\); it must be \(3,\)"),
+        (
+            (torch.eye(3), torch.ones(2)),
+            r"scale is .* \(2,\); it must be a tensor of shape \(3,\)",
+        ),
         ((torch.eye(3), torch.ones(3), torch.full((3,), torch.nan)), "ridge has NaN or infinity"),
         ((torch.eye(3), torch.tensor([1.0, torch.inf, 1.0])), "scale has NaN or infinity"),
         ((torch.ones(2, 3), torch.ones(2)), r"operator has shape \(2, 3\); it must be square"),

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -344,3 +345,44 @@ def test_parameters_of_a_function_are_kept_apart_from_the_callers():
     loss = float(problem.loss())
     parameters["first"].zero_()
     assert float(problem.loss()) == loss
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("options", "culprit"),
+    [
+        ({"weight_decay": "a"}, "weight_decay is 'a'"),
+        ({"params": 3}, "params is 3"),
+        ({"params": [3]}, r"params is \[3\]"),
+        ({"batch_size": 2.5}, "batch_size is 2.5"),
+        ({"batch_statistics": "no"}, "batch_statistics is 'no'"),
+        ({"device": "nonsense"}, "device is 'nonsense'"),
+        ({"loss": nn.CrossEntropyLoss(torch.ones(3))}, "3 class weights and the model 2 logits"),
+        ({"loss": nn.CrossEntropyLoss(torch.tensor([1.0, -1.0]))}, "the class weight -1"),
+        ({"loss": nn.CrossEntropyLoss(torch.zeros(2))}, "weight 0"),
+        ({"loss": nn.CrossEntropyLoss(label_smoothing=1.5)}, "label_smoothing of loss is 1.5"),
+    ],
+)
+def test_an_option_that_is_none(options, culprit):
+    data = torch.randn(6, 3), torch.arange(6) % 2
+    refused(lambda: ls.Problem(nn.Linear(3, 2), data, **options), culprit)
+
+
+def test_the_cross_entropy_of_a_single_logit():
+    data = torch.randn(6, 3), torch.zeros(6, dtype=torch.int64)
+    refused(lambda: ls.Problem(nn.Linear(3, 1), data), "1 logit", "one logit for each class")
+
+
+def test_negative_probabilities():
+    data = torch.randn(6, 3), torch.tensor([[1.5, -0.5]] * 6)
+    refused(lambda: ls.Problem(nn.Linear(3, 2), data), "-0.5 in batch 0", "probabilities")
+
+
+def test_whole_numbers_for_a_model_of_fractions():
+    data = torch.ones(6, 3, dtype=torch.int64), torch.arange(6) % 2
+    refused(lambda: ls.Problem(nn.Linear(3, 2), data), "batch 0", "int64", r"x\.float\(\)")
+
+
+def test_arrays_that_are_no_numbers():
+    data = np.array([["a"] * 3] * 6), np.arange(6) % 2
+    refused(lambda: ls.Problem(nn.Linear(3, 2), data), "<U1", "arrays of numbers")

@@ -184,3 +184,24 @@ def test_reading_a_data_set_leaves_the_global_random_state_alone():
     state = torch.random.get_rng_state()
     ls.Problem(CASE.model(), Indexed(), batch_size=3)
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("form", ["pair", "list", "batches", "half tensor"])
+def test_arrays_are_read_as_the_tensors_that_they_are(form):
+    inputs, targets = INPUTS.numpy().astype(INPUTS.numpy().dtype.newbyteorder(">")), TARGETS.numpy()
+    inputs.flags.writeable = False
+    data = {
+        "pair": (inputs, targets),
+        "list": [inputs, targets],
+        "batches": [(inputs[:3], targets[:3]), (inputs[3:], targets[3:])],
+        "half tensor": (INPUTS, targets),
+    }[form]
+    problem = ls.Problem(CASE.model(), data)
+    assert problem.num_examples == len(TARGETS)
+    assert relative_error(problem.gradient(), dense("conv").gradient) < 1e-12
+
+
+def test_what_are_no_examples_are_called_terms():
+    tokens, labels = token_batches()
+    assert "15 terms, " in repr(ls.Problem(CASES["attention"].model(), [(tokens, labels)]))
+    assert f"{len(TARGETS)} examples, " in repr(ls.Problem(CASE.model(), (INPUTS, TARGETS)))

@@ -90,14 +90,14 @@ def test_a_regression_has_curvature_and_no_classes():
 
 @pytest.mark.parametrize("radius", [0.0, -1.0, float("inf"), float("nan")])
 def test_a_radius_must_be_positive(radius):
-    with pytest.raises(ValueError, match="a radius must be positive and finite"):
+    with pytest.raises(ValueError, match="it must be a number in"):
         ls.goldilocks(made_problem(), [1.0, radius], dim=3)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"radii": []}, "radii is empty"),
+        ({"radii": []}, r"radii is \[\]"),
         ({"dim": 10**6}, "dim is 1000000; it must be an integer from 1 to D = 51"),
         ({"num_hyperplanes": 0}, "num_hyperplanes is 0"),
         ({"kind": "given"}, "kind is 'given'"),

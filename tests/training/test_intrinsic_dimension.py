@@ -126,11 +126,11 @@ def test_a_run_goes_on_where_it_was_stopped(problem, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"dims": [8, 10**6]}, "dims holds 1000000; dimensions are integers from 1 to D = 74"),
-        ({"dims": [0]}, "dims holds 0"),
-        ({"dims": [2.5]}, r"dims holds 2\.5"),
-        ({"dims": []}, "dims is empty"),
-        ({"threshold": 1.5}, r"threshold is 1\.5; it must lie in \(0, 1\]"),
+        ({"dims": [8, 10**6]}, r"dims\[1\] is 1000000; it must be an integer from 1 to D = 74"),
+        ({"dims": [0]}, r"dims\[0\] is 0"),
+        ({"dims": [2.5]}, r"dims\[0\] is 2\.5"),
+        ({"dims": []}, r"dims is \[\]"),
+        ({"threshold": 1.5}, r"threshold is 1\.5; it must be a number in \(0, 1\]"),
         ({"num_seeds": 0}, "num_seeds is 0"),
     ],
 )

@@ -163,12 +163,41 @@ def test_an_optimiser_that_cannot_be_read_is_refused_before_anything_is_measured
     model, calls = make_model(), []
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     optimizer.param_groups[0]["lr"] = lambda step: 0.1 / (step + 1)
-    with (
-        Recorder(make_problem(model), tmp_path, 1, calls.append, optimizer=optimizer) as recorder,
-        pytest.raises(ValueError, match="lr"),
-    ):
-        recorder.step(model, 0)
-    assert calls == []
+    with pytest.raises(ValueError, match="lr"):
+        Recorder(make_problem(model), tmp_path / "run", 1, calls.append, optimizer=optimizer)
+    adagrad = torch.optim.Adagrad(model.parameters())
+    with pytest.raises(TypeError, match="optimizer is a Adagrad; accepted are"):
+        Recorder(make_problem(model), tmp_path / "run", 1, calls.append, optimizer=adagrad)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("step", [-1, 0.5, "a", 2**63])
+def test_a_step_that_no_run_lists_is_refused(tmp_path, step):
+    model = make_model()
+    recorder = Recorder(make_problem(model), tmp_path, lambda step: True, loss_and_length)
+    with pytest.raises(ValueError, match=r"step is .* an integer from 0"):
+        recorder.step(model, step)
+    assert recorder.run.steps() == []
+
+
+@pytest.mark.parametrize(
+    ("scalars", "said"),
+    [
+        ({"loss": 1.0}, "'loss', under which the snapshot has what is measured"),
+        ({"rank": 1.0}, "'rank', under which"),
+        ({"train/loss": 1.0}, "'train/loss'; accepted are letters"),
+        ({3: 1.0}, "the name 3"),
+        ({"rate": "fast"}, "'fast' under 'rate'; it must be a number"),
+    ],
+)
+def test_scalars_that_no_snapshot_can_hold_are_refused_before_a_measurement(
+    tmp_path, scalars, said
+):
+    model = make_model()
+    recorder = Recorder(make_problem(model), tmp_path, 1, loss_and_length)
+    with pytest.raises(ValueError, match=said):
+        recorder.step(model, 0, scalars)
+    assert recorder.run.steps() == []
 
 
 class Board:

@@ -48,6 +48,11 @@ def test_an_interval_must_be_positive(schedule):
         as_predicate(schedule)
 
 
+def test_negative_steps_are_refused():
+    with pytest.raises(ValueError, match="schedule holds the step -3"):
+        as_predicate([0, -3, 5])
+
+
 @pytest.mark.parametrize("schedule", [True, 1.5, None, [0, 1.5], "10"])
 def test_what_is_no_schedule_is_refused(schedule):
     with pytest.raises(TypeError, match=r"schedule is .* accepted are an int"):

@@ -7,6 +7,7 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console
 
+from landscope.arguments import shown
 from landscope.experiments import PointConfig, SweepConfig, example_config, read_config
 
 config = typer.Typer(no_args_is_help=True, help="Write and check configuration files.")
@@ -63,5 +64,5 @@ def check(path: ConfigFile = Path("landscope.yaml"), command: Command = "measure
 
 def _schema(command: str) -> tuple[type[BaseModel], dict[str, Any]]:
     if command not in _SCHEMAS:
-        raise ValueError(f"--for is {command!r}; accepted are {', '.join(_SCHEMAS)}")
+        raise ValueError(f"--for is {shown(command)}; accepted are {', '.join(_SCHEMAS)}")
     return _SCHEMAS[command]

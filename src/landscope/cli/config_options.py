@@ -18,7 +18,7 @@ Config = TypeVar("Config", bound=BaseModel)
 # Fields that every command describes in the same words.
 _SHARED: Mapping[str, Any] = {"device": Device, "data_root": DataRoot, "seed": Seed}
 # Beside --steps, the steps of training, --num-steps would mislead; the others could be anything's.
-_NAMES = {
+OPTION_NAMES = {
     "num_steps": "--lanczos-steps",
     "method": "--products",
     "dim": "--hyperplane-dim",
@@ -84,7 +84,7 @@ def _options(
 
 
 def _annotation(name: str, field: FieldInfo, optional: bool, panel: str | None) -> Any:
-    names = [_NAMES[name]] if name in _NAMES else []
+    names = [OPTION_NAMES[name]] if name in OPTION_NAMES else []
     # Annotated constraints are pydantic's to check; typer needs the bare type.
     kinds = [_bare(kind) for kind in get_args(field.annotation) if kind is not NoneType]
     is_union = NoneType in get_args(field.annotation)

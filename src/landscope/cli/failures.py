@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
 
+from landscope.arguments import shown
+from landscope.cli.config_options import OPTION_NAMES
 from landscope.cli.interruption import exit_code, said_of, terminable
 from landscope.distributed import leads
 
@@ -69,7 +71,11 @@ def sentence(error: Exception | SystemExit) -> str:
 
 
 def _culprit(*, loc: tuple[int | str, ...], input: Any, msg: str, **_: Any) -> str:
-    return f"{'.'.join(map(str, loc))}={input!r}: {msg.removeprefix('Value error, ')}"
+    said = msg.removeprefix("Value error, ")
+    if not loc:  # of the whole, which names what it means
+        return said
+    name = ".".join(OPTION_NAMES.get(str(part), str(part)) for part in loc)
+    return f"{name}={shown(input)}: {said}"
 
 
 def _is_handled_by_click(error: BaseException) -> bool:

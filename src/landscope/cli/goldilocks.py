@@ -20,7 +20,10 @@ def goldilocks(
         str,
         typer.Option(help="Weight radii in units of the weights.", metavar="VALUES"),
     ] = "0.03:30:13:log",
-    dim: Annotated[int, typer.Option("--dim", help="Dimension of each hyperplane.")] = 50,
+    dim: Annotated[
+        int | None,
+        typer.Option("--dim", help="Dimension of each hyperplane; 50, or all if fewer, if absent."),
+    ] = None,
     num_hyperplanes: Annotated[
         int, typer.Option("--num-hyperplanes", help="Hyperplanes that means are taken over.")
     ] = 3,

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from landscope.arguments import LARGEST_SEED
+
 
 def folder(name: str | Path) -> Path:
     """Read the name of a folder; an empty one, which Python takes for the current one, is none."""
@@ -20,7 +22,10 @@ Out = Annotated[
     Path,
     typer.Option("--out", help="Run folder to write; the same command again resumes it.", **FOLDER),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything drawn at random.")]
+Seed = Annotated[
+    int,
+    typer.Option("--seed", help="Seed of everything drawn at random.", min=0, max=LARGEST_SEED),
+]
 Device = Annotated[
     str, typer.Option("--device", help='Where to compute: "cpu", "cuda", "cuda:1", "mps".')
 ]

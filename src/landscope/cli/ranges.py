@@ -4,7 +4,14 @@ import math
 
 import numpy as np
 
-FORMS = "a number, a list 1,2,5, or a range START:STOP:COUNT, with :log for even ratios"
+from landscope.arguments import shown
+
+MOST_VALUES = 10_000
+
+FORMS = (
+    "a number, a list 1,2,5, or a range START:STOP:COUNT of 2 to 10,000 numbers, with :log for "
+    "even ratios"
+)
 
 
 def numbers(name: str, text: str, *, whole: bool = False) -> list[int | float]:
@@ -17,8 +24,8 @@ def numbers(name: str, text: str, *, whole: bool = False) -> list[int | float]:
     text : str
         "0.5", "0.5,1,2", "0:4:9" (nine values from 0 to 4) or "0.1:25:20:log".
     whole : bool
-        Whether they are to be whole numbers, to which those of a range are rounded; equal ones
-        are merged.
+        Whether they are to be whole numbers. Those between the ends of a range are rounded, and
+        equal ones merged.
 
     Raises
     ------
@@ -35,17 +42,25 @@ def numbers(name: str, text: str, *, whole: bool = False) -> list[int | float]:
     except ValueError:
         values = []
     if not values or not all(map(math.isfinite, values)):
-        raise ValueError(f"{name} is {text!r}; it must be {FORMS}")
-    return [int(value) if whole and value.is_integer() else value for value in values]
+        raise ValueError(f"{name} is {shown(text)}; it must be {FORMS}")
+    if not whole:
+        return list(values)
+    for value in values:
+        if not value.is_integer():
+            raise ValueError(f"{name} is {value:g}; it must be a whole number")
+    return list(map(int, values))
 
 
 def _range(text: str, whole: bool) -> list[float]:
     start_text, stop_text, count_text, *spacing = text.split(":")
     start, stop, count = float(start_text), float(stop_text), int(count_text)
-    if spacing not in ([], ["log"], ["linear"]) or count < 2 or start == stop:
+    if spacing not in ([], ["log"], ["linear"]) or start == stop:
         return []
-    if spacing == ["log"]:
-        values = np.geomspace(start, stop, count) if min(start, stop) > 0 else np.array([])
-    else:
-        values = np.linspace(start, stop, count)
-    return list(dict.fromkeys((np.round(values) if whole else values).tolist()))
+    if not 2 <= count <= MOST_VALUES or not math.isfinite(stop - start):
+        return []
+    if spacing == ["log"] and min(start, stop) <= 0:
+        return []
+    values = (np.geomspace if spacing == ["log"] else np.linspace)(start, stop, count)
+    # The ends are as they were given: 0.5 is no whole number.
+    inner = (np.round(values) if whole else values)[1:-1].tolist()
+    return list(dict.fromkeys([start, *inner, stop]))

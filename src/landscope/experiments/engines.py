@@ -3,8 +3,10 @@
 import math
 from functools import partial
 
+from landscope.arguments import real, shown, whole
 from landscope.experiments.networks.grid import Engine
-from landscope.experiments.processes import Processes, free_processes
+from landscope.experiments.processes import MOST_PROCESSES, Processes, free_processes
+from landscope.problem.checks import checked_device
 
 ENGINES = ("processes", "ray")
 
@@ -60,17 +62,19 @@ def choose_engine(
     ValueError: engine is 'slurm'; accepted are processes, ray
     """
     if name not in ENGINES:
-        raise ValueError(f"engine is {name!r}; accepted are {', '.join(ENGINES)}")
-    for choice, value, least in (("processes", processes, 1), ("cpus", cpus, 1), ("gpus", gpus, 0)):
-        if value is not None and value < least:
-            raise ValueError(f"{choice} is {value}; it must be at least {least}")
-    if retries < 0:
-        raise ValueError(f"retries is {retries}; it must be 0 or more")
+        raise ValueError(f"engine is {shown(name)}; accepted are {', '.join(ENGINES)}")
+    if processes is not None:
+        whole("processes", processes, 1, MOST_PROCESSES)
+    whole("cpus", cpus, 1, MOST_PROCESSES)
+    if gpus is not None:
+        real("gpus", gpus, f"[0, {MOST_PROCESSES}]")
+    whole("retries", retries, 0, MOST_PROCESSES)
     count = processes or free_processes(device, cpus)
     if name == "processes":
         for choice, given in (("address", address), ("gpus", gpus)):
             if given is not None:
                 raise ValueError(f"{choice} is {given!r}; only the engine ray takes it")
+        checked_device(device)
         return partial(Processes, count, retries)
     if address is not None and processes is not None:
         raise ValueError(

@@ -25,7 +25,7 @@ def zone_of(
     out: str | Path,
     *,
     radii: Sequence[float] = RADII,
-    dim: int = 50,
+    dim: int | None = None,
     kind: BasisKind = BasisKind.DENSE,
     num_hyperplanes: int = 3,
     seed: int = 0,
@@ -39,7 +39,9 @@ def zone_of(
         What to measure.
     out : path
         Run folder; the same call again goes on.
-    radii, dim, kind, num_hyperplanes, seed, progress
+    dim : int, optional
+        Of each hyperplane; 50, or all D where there are fewer, if absent.
+    radii, kind, num_hyperplanes, seed, progress
         As of `landscope.goldilocks`.
 
     Returns
@@ -48,7 +50,7 @@ def zone_of(
         Its snapshot is laid out as that of the experiment `goldilocks`, hyperplanes in the place of
         networks.
     """
-    dim = min(dim, target.problem.num_params)
+    dim = min(50, target.problem.num_params) if dim is None else dim
     choices = {
         "radii": [float(radius) for radius in radii],
         "dim": dim,

@@ -6,17 +6,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeInt,
     PositiveFloat,
-    PositiveInt,
     ValidationInfo,
     field_validator,
 )
 
 from landscope.training import MeasureConfig
+from landscope.training.config import Choices, Examples
 from landscope.zoo import DATASETS, NETWORKS, NONLINEARITIES, NORMALIZATIONS
 from landscope.zoo.choices import (
     DatasetName,
@@ -27,10 +25,8 @@ from landscope.zoo.choices import (
 )
 
 
-class NetworkConfig(BaseModel):
+class NetworkConfig(Choices):
     """A network of the zoo."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: NetworkName = Field(default="small_cnn", description=f"Network: {listed(NETWORKS)}.")
     nonlinearity: NonlinearityName = Field(
@@ -43,10 +39,8 @@ class NetworkConfig(BaseModel):
     width: PositiveFloat = Field(default=1.0, description="Multiplies the widths of the layers.")
 
 
-class DataConfig(BaseModel):
+class DataConfig(Choices):
     """A data set of the zoo, and which of its examples are measured."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: DatasetName = Field(default="digits", description=f"Data set: {listed(DATASETS)}.")
     classes: tuple[NonNegativeInt, ...] | None = Field(
@@ -55,7 +49,7 @@ class DataConfig(BaseModel):
     split: Literal["train", "test"] = Field(
         default="train", description="Which examples to measure on: train or test."
     )
-    max_examples: PositiveInt = Field(default=300, description="At most so many, classes balanced.")
+    max_examples: Examples = Field(default=300, description="At most so many, classes balanced.")
 
 
 def _names_a_function(target: str) -> str:
@@ -64,7 +58,7 @@ def _names_a_function(target: str) -> str:
     return target
 
 
-class PointConfig(BaseModel):
+class PointConfig(Choices):
     """What to measure, where in weight space, and how.
 
     Examples
@@ -72,8 +66,6 @@ class PointConfig(BaseModel):
     >>> PointConfig.model_validate({"network": {"nonlinearity": "tanh"}}).network.name
     'small_cnn'
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     problem: Annotated[str, AfterValidator(_names_a_function)] | None = Field(
         default=None,

@@ -10,7 +10,11 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.synchronize import Event
 from typing import Any, TypeVar
 
+from landscope.arguments import whole
 from landscope.system.cpus import available_cpus
+
+MOST_PROCESSES = 10_000
+"""More than any machine has."""
 
 Result = TypeVar("Result")
 
@@ -37,10 +41,8 @@ class Processes(Executor):
     """
 
     def __init__(self, count: int, retries: int = 0) -> None:
-        if count < 1:
-            raise ValueError(f"processes is {count}; it must be at least 1")
-        if retries < 0:
-            raise ValueError(f"retries is {retries}; it must be 0 or more")
+        count = whole("processes", count, 1, MOST_PROCESSES)
+        retries = whole("retries", retries, 0, MOST_PROCESSES)
         self._retries = retries
         self._threads = ThreadPoolExecutor(count)
         self._of_thread = threading.local()

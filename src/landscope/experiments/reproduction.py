@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import xarray as xr
 
+from landscope.arguments import choice
 from landscope.experiments.claim import Claim
 from landscope.experiments.network_growth import network_growth
 from landscope.experiments.networks.grid import Grid
@@ -66,8 +67,7 @@ class Networks:
     grid: Grid | None = None
 
     def __post_init__(self) -> None:
-        if self.scale not in SCALES:
-            raise ValueError(f"scale is {self.scale!r}; it must be one of {', '.join(SCALES)}")
+        choice("scale", self.scale, SCALES)
         if unknown := set(self.datasets) - set(DATASETS):
             raise ValueError(
                 f"data names {', '.join(sorted(unknown))}; accepted are {', '.join(DATASETS)}"

@@ -9,7 +9,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     ValidationError,
@@ -21,6 +20,7 @@ from pydantic.fields import FieldInfo
 from landscope.experiments.config_file import nested_schema
 from landscope.geometry.measure import ON_REQUEST, PARTS
 from landscope.training import TrainConfig
+from landscope.training.config import Choices
 
 _PLACES = ("device", "data_root")
 """Where to compute and to read: the command's to say, for they are no part of what a cell is."""
@@ -28,10 +28,6 @@ _PLACES = ("device", "data_root")
 SEED = "seed"
 
 MOST_CELLS = 10_000
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _several(schema: type[BaseModel]) -> dict[str, Any]:
@@ -44,7 +40,7 @@ def _several(schema: type[BaseModel]) -> dict[str, Any]:
 def _field(field: FieldInfo) -> tuple[Any, Any]:
     if nested := nested_schema(field.annotation):
         several = create_model(
-            nested.__name__, __base__=_Strict, __doc__=nested.__doc__, **_several(nested)
+            nested.__name__, __base__=Choices, __doc__=nested.__doc__, **_several(nested)
         )
         return several, Field(default=several(), description=field.description)
     one: Any = field.annotation
@@ -96,10 +92,10 @@ def _known_part(part: str) -> str:
     return part
 
 
-_Choices: Any = create_model("_Choices", __base__=_Strict, **_several(TrainConfig))
+_Lists: Any = create_model("_Lists", __base__=Choices, **_several(TrainConfig))
 
 
-class SweepConfig(_Choices):
+class SweepConfig(_Lists):
     """A grid of networks: each choice takes one value, or a list of values to sweep over.
 
     The choices are those of `TrainConfig` but `device` and `data_root`, beside the parts of

@@ -12,7 +12,7 @@ from landscope.geometry.random_model_fit import fit_random_model
 from landscope.geometry.stability import Stability, stability
 from landscope.geometry.stability_limit import heavy_ball_limit, nesterov_limit
 from landscope.geometry.tangent_kernel import TangentKernelSpectrum, tangent_kernel
-from landscope.geometry.update_rule import UpdateRule, update_rule
+from landscope.geometry.update_rule import UpdateRule, readable, update_rule
 
 __all__ = [
     "ClassDecomposition",
@@ -36,6 +36,7 @@ __all__ = [
     "logit_clustering",
     "measure",
     "nesterov_limit",
+    "readable",
     "settings",
     "stability",
     "tangent_kernel",

@@ -1,13 +1,15 @@
 """Which logits are looked at, where a vocabulary has too many to look at all."""
 
 from collections.abc import Sequence
+from numbers import Real
 
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from landscope import arguments as check
 from landscope.geometry.class_labels import class_labels
-from landscope.problem import Problem
+from landscope.problem import Problem, checked_problem
 
 MANY_LOGITS = 100
 """Up to so many logits, all are looked at by default."""
@@ -50,26 +52,44 @@ def choose_logits(problem: Problem, logits: Logits = None, seed: int = 0) -> Int
     >>> choose_logits(problem), choose_logits(problem, 2), choose_logits(problem, [4, 0])
     (tensor([0, 1, 2, 3, 4]), tensor([1, 3]), tensor([4, 0]))
     """
-    C = problem.num_classes
+    C = checked_problem(problem).num_classes
+    seed = check.seed(seed)
     if logits is None:
         if C <= MANY_LOGITS:
             return torch.arange(C)
         logits = SAMPLED_LOGITS
+    logits = checked_logits(logits, C)
     if isinstance(logits, int):
-        if not 1 <= logits <= C:
-            raise ValueError(f"logits is {logits}; to draw so many it must lie in 1 to {C}")
         counts = torch.bincount(class_labels(problem).cpu(), minlength=C)
         # A stable sort of a random order: those with pairs first, each group shuffled.
         order = torch.randperm(C, generator=torch.Generator().manual_seed(seed))
         first = (counts[order] < 2).byte().argsort(stable=True)
         return order[first][:logits].sort().values
-    chosen = torch.as_tensor(logits).cpu()
+    return logits
+
+
+def checked_logits(
+    logits: int | Sequence[int] | Int64[Tensor, " K"], C: int
+) -> int | Int64[Tensor, " K"]:
+    """A number of logits to draw, or the indices of those to look at, among C of them.
+
+    Raises
+    ------
+    ValueError
+        For indices outside 0 to C − 1, one given twice, or a number outside 1 to C.
+    """
+    if isinstance(logits, Real):
+        return check.whole("logits", logits, 1, C)
+    try:
+        chosen = torch.as_tensor(logits).cpu()
+    except (TypeError, ValueError, RuntimeError):
+        chosen = torch.zeros(0)
     integers = not (chosen.is_floating_point() or chosen.dtype == torch.bool)
     valid = chosen.ndim == 1 and len(chosen) and integers
     if not valid or not bool(((chosen >= 0) & (chosen < C)).all()):
-        raise ValueError(f"logits is {logits!r}; accepted are indices from 0 to {C - 1}")
+        raise ValueError(f"logits is {check.shown(logits)}; accepted are indices from 0 to {C - 1}")
     if len(chosen.unique()) < len(chosen):
-        raise ValueError(f"logits is {logits!r}; each index can be given once")
+        raise ValueError(f"logits is {check.shown(logits)}; each index can be given once")
     return chosen.long()
 
 

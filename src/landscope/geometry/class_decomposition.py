@@ -7,6 +7,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from landscope import arguments as check
 from landscope.geometry.class_labels import class_labels
 from landscope.geometry.curvature import default_num_eigenvalues
 from landscope.geometry.plain_cross_entropy import refuse_other_losses
@@ -88,8 +89,7 @@ def class_decomposition(problem: Problem, k: int | None = None) -> ClassDecompos
         raise ValueError(f"problem has {C} logit; the decomposition by classes needs two")
     rank = min(N * (C - 1), problem.num_params)
     k = min(default_num_eigenvalues(problem), rank) if k is None else k
-    if not 1 <= k <= rank:
-        raise ValueError(f"k is {k}; it must lie between 1 and min(N(C − 1), D) = {rank}")
+    k = check.whole("k", k, 1, rank, "min(N(C − 1), D)")
     refuse_beyond_memory(8 * 6 * (N * C) ** 2, f"the kernel of {N} examples and {C} logits")
     K = kernel_matrix(problem)
     parts = _parts(problem.logits().double().softmax(1), class_labels(problem))

@@ -9,7 +9,7 @@ from torch import Tensor
 from landscope.geometry.chosen_logits import Logits, choose_logits
 from landscope.geometry.class_labels import class_labels
 from landscope.linalg import Estimate
-from landscope.problem import Problem
+from landscope.problem import Problem, checked_problem
 
 FROZEN_ABOVE = 0.99
 """An example counts as frozen when its largest probability exceeds this."""
@@ -87,7 +87,7 @@ def class_probabilities(
     >>> float(ls.class_probabilities(problem).participation)
     0.5
     """
-    if problem.num_classes < 2:
+    if checked_problem(problem).num_classes < 2:
         raise ValueError(
             f"problem has {problem.num_classes} logit; class probabilities need at least two"
         )

@@ -93,8 +93,8 @@ def gradient_overlap(
     >>> round(float(overlap.power[-1]), 4)  # all directions
     1.0
     """
-    k = default_num_eigenvalues(problem) if k is None else k
     A = PointOperators(problem, method, memory_limit).resolve(operator)
+    k = default_num_eigenvalues(problem) if k is None else k
     top = eigsh(A, k, which="LA", tol=tol, seed=seed)
     return overlap(problem.gradient(), top.values, top.vectors)
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from landscope.geometry.curvature import default_num_eigenvalues, ratio
 from landscope.geometry.point_operators import Methods, PointOperators
 from landscope.linalg import Estimate, eigsh, frobenius_norm
+from landscope.linalg.eigsh import checked_search
 from landscope.problem import Problem
 from landscope.products import ProductMethod
 
@@ -91,8 +92,9 @@ def hessian_split(
     >>> float(ls.hessian_split(problem, k=2).ratio)  # linear logits have no curvature
     0.0
     """
-    k = default_num_eigenvalues(problem) if k is None else k
     point = PointOperators(problem, method, memory_limit)
+    k = default_num_eigenvalues(problem) if k is None else k
+    k, tol, seed = checked_search(k, problem.num_params, tol, seed)
     G = point["gauss_newton"]
     norm = frobenius_norm(G, seed=seed + 1)
     hessian = eigsh(point["hessian"], k, which="LA", tol=tol, seed=seed)

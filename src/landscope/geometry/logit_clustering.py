@@ -7,6 +7,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from landscope import arguments as check
 from landscope.geometry.chosen_logits import Logits, choose_logits, labels_among
 from landscope.geometry.class_labels import class_labels
 from landscope.geometry.class_sums import class_sums
@@ -123,6 +124,8 @@ def logit_clustering(
     (1.0, 1.0, 0.0)
     """
     chosen = choose_logits(problem, logits, seed)
+    if memory_limit is not None:
+        memory_limit = check.whole("memory_limit", memory_limit)
     N, C = problem.num_examples, len(chosen)
     if N < 2 or C < 2:
         raise ValueError(f"problem has {N} examples and {C} logits; clustering needs two of each")

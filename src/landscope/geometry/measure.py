@@ -11,8 +11,9 @@ import torch
 import xarray as xr
 from jaxtyping import Float, Float64
 
+from landscope import arguments as check
 from landscope.distributed import LostRankError
-from landscope.geometry.chosen_logits import Logits, choose_logits
+from landscope.geometry.chosen_logits import Logits, checked_logits, choose_logits
 from landscope.geometry.class_decomposition import class_decomposition
 from landscope.geometry.class_labels import class_labels
 from landscope.geometry.class_probabilities import class_probabilities
@@ -25,8 +26,9 @@ from landscope.geometry.point_operators import OPERATORS, Methods, PointOperator
 from landscope.geometry.tangent_kernel import tangent_kernel
 from landscope.geometry.variables import variables
 from landscope.linalg import SpectralDensity, spectral_density
+from landscope.linalg.eigsh import checked_search
 from landscope.operators import LinearOperator
-from landscope.problem import NonFiniteError, Problem
+from landscope.problem import NonFiniteError, Problem, checked_problem
 from landscope.products import ProductMethod
 from landscope.products.batch_sum import DEFAULT_MEMORY_SHARE, free_bytes
 
@@ -131,17 +133,22 @@ def measure(
     (('rank',), 'loss/weight²')
     """
     _check_parts(parts)
+    k = default_num_eigenvalues(checked_problem(problem))
+    k = k if num_eigenvalues is None else num_eigenvalues
+    k = check.whole("num_eigenvalues", k, 1, problem.num_params, "D")
+    _, tol, seed = checked_search(k, k, tol, seed)
+    num_probes = check.whole("num_probes", num_probes, 1, check.MOST_PROBES)
+    num_steps = check.whole("num_steps", num_steps)
+    if logits is not None:
+        checked_logits(logits, problem.num_classes)
+    if reference is not None:
+        checked_problem(reference, "reference")
     loss = float(problem.loss())
     if not np.isfinite(loss):
         raise NonFiniteError(f"the loss is {loss}; there is no geometry to measure at this point")
-    k = default_num_eigenvalues(problem) if num_eigenvalues is None else num_eigenvalues
-    if not 1 <= k <= problem.num_params:
-        raise ValueError(
-            f"num_eigenvalues is {k}; it must lie between 1 and D = {problem.num_params}"
-        )
-
     if memory_limit is None:
         memory_limit = int(free_bytes(problem.device) * DEFAULT_MEMORY_SHARE)
+    memory_limit = check.whole("memory_limit", memory_limit, MEMORY_SHARES)
     share = memory_limit // MEMORY_SHARES
     point = PointOperators(problem, method, share)
     kernel_method = method if isinstance(method, str) else ProductMethod.AUTO
@@ -242,9 +249,11 @@ def settings(snapshot: xr.Dataset) -> dict[str, Any]:
 
 def _check_parts(parts: Collection[str]) -> None:
     known = (*PARTS, *ON_REQUEST)
-    unknown = {parts} if isinstance(parts, str) else set(parts) - set(known)
-    if unknown or not parts:
-        raise ValueError(f"parts is {parts!r}; accepted is a collection of {', '.join(known)}")
+    asked = () if isinstance(parts, str) or not isinstance(parts, Collection) else list(parts)
+    if not asked or not all(part in known for part in asked):
+        raise ValueError(
+            f"parts is {check.shown(parts)}; accepted is a collection of {', '.join(known)}"
+        )
 
 
 def _probabilities(problem: Problem, logits: Logits) -> Values:

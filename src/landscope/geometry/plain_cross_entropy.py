@@ -1,6 +1,6 @@
 """Measurements that hold for the plain cross-entropy alone."""
 
-from landscope.problem import Problem
+from landscope.problem import Problem, checked_problem
 from landscope.problem.losses import CrossEntropy
 
 
@@ -12,7 +12,7 @@ def refuse_other_losses(problem: Problem, what: str) -> None:
     ValueError
         With the loss that the problem has.
     """
-    loss = problem.loss_terms
+    loss = checked_problem(problem).loss_terms
     if not isinstance(loss, CrossEntropy):
         raise ValueError(
             f"problem has the loss {type(loss).__name__}; {what} is one of cross_entropy"

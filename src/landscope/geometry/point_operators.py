@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from landscope import arguments as check
 from landscope.operators import GaussNewton, Hessian, LogitCurvature
 from landscope.operators.curvature_operator import CurvatureOperator
-from landscope.problem import Problem
+from landscope.problem import Problem, checked_problem
 from landscope.products import ProductMethod
 from landscope.products.batch_sum import checked_method
 
@@ -55,14 +56,13 @@ class PointOperators:
         method: Methods = ProductMethod.AUTO,
         memory_limit: int | None = None,
     ) -> None:
-        if isinstance(method, str):
+        checked_problem(problem)
+        if not isinstance(method, Mapping):
             method = dict.fromkeys(OPERATORS, method)
         for name in method:
             _check_name("method", name)
-        if memory_limit is not None and memory_limit < 1:
-            raise ValueError(
-                f"memory_limit is {memory_limit}; it must be a positive number of bytes"
-            )
+        if memory_limit is not None:
+            memory_limit = check.whole("memory_limit", memory_limit)
         self.problem = problem
         self.memory_limit = memory_limit
         self._asked = {name: checked_method(way) for name, way in method.items()}
@@ -87,7 +87,14 @@ class PointOperators:
 
     def resolve(self, operator: Any) -> Any:
         """The operator behind the ``operator`` argument of the measurements: by name, or itself."""
-        return self[operator] if isinstance(operator, str) else operator
+        if isinstance(operator, str):
+            return self[operator]
+        if not hasattr(operator, "shape"):
+            raise ValueError(
+                f"operator is {check.shown(operator)}; accepted are {sorted(OPERATORS)} and an "
+                "operator of this problem"
+            )
+        return operator
 
     def methods(self) -> dict[str, str]:
         """How the operators that were built compute their products, by name."""
@@ -96,4 +103,4 @@ class PointOperators:
 
 def _check_name(argument: str, name: str) -> None:
     if name not in OPERATORS:
-        raise ValueError(f"{argument} names {name!r}; accepted are {sorted(OPERATORS)}")
+        raise ValueError(f"{argument} names {check.shown(name)}; accepted are {sorted(OPERATORS)}")

@@ -9,12 +9,14 @@ import xarray as xr
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from landscope import arguments as check
 from landscope.geometry.point_operators import Methods, PointOperators
 from landscope.geometry.update_rule import update_rule
 from landscope.geometry.variables import variables
 from landscope.linalg import Eigenpairs, eigsh
+from landscope.linalg.eigsh import checked_search
 from landscope.operators import Preconditioned
-from landscope.problem import Problem
+from landscope.problem import Problem, checked_problem
 from landscope.products import ProductMethod
 
 EDGE = 0.9
@@ -176,8 +178,10 @@ def stability(
     >>> round(measured.max_learning_rate, 4)
     1.0
     """
-    if sharpness is not None and not math.isfinite(sharpness):
-        raise ValueError(f"sharpness is {sharpness}; it must be a finite number, λ_max(H)")
+    if sharpness is not None:
+        sharpness = check.real("sharpness", sharpness)
+    _, tol, seed = checked_search(1, 1, tol, seed)
+    checked_problem(problem)
     rule = update_rule(problem, model, optimizer)
     H = PointOperators(problem, method, memory_limit)["hessian"]
     least, most = (float(decay) for decay in rule.ridge.aminmax())

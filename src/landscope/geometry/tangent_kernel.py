@@ -9,11 +9,13 @@ from torch import Tensor
 
 from landscope.geometry.curvature import ratio
 from landscope.linalg import Estimate, eigsh, frobenius_norm, trace
+from landscope.linalg.eigsh import checked_search
 from landscope.operators import TangentKernel
 from landscope.operators.gram import gram_matrix
 from landscope.operators.outer_products import fill_lower
-from landscope.problem import Problem
+from landscope.problem import Problem, checked_problem
 from landscope.products import LayerwiseJacobian, ProductMethod
+from landscope.products.batch_sum import checked_method
 
 MAX_DENSE = 1500
 """Rows N·C up to which the kernel is built and diagonalised."""
@@ -97,10 +99,10 @@ def tangent_kernel(
     >>> ls.tangent_kernel(problem).eigenvalues
     tensor([1., 1., 1., 1.], dtype=torch.float64)
     """
-    size = problem.num_examples * problem.num_classes
-    if k is not None and not 1 <= k <= size:
-        raise ValueError(f"k is {k}; it must lie between 1 and N·C = {size}")
-    if reference is not None and reference.num_examples * reference.num_classes != size:
+    size = _num_rows(checked_problem(problem))
+    _, tol, seed = checked_search(size if k is None else k, size, tol, seed, "N·C")
+    checked_method(method)
+    if reference is not None and _num_rows(checked_problem(reference, "reference")) != size:
         raise ValueError(
             f"reference has {reference.num_examples} examples and {reference.num_classes} logits; "
             f"it must have the problem's {problem.num_examples} and {problem.num_classes}"
@@ -120,6 +122,10 @@ def tangent_kernel(
         drift=drift,
         exact=False,
     )
+
+
+def _num_rows(problem: Problem) -> int:
+    return problem.num_examples * problem.num_classes
 
 
 def _dense(problem: Problem, k: int, reference: Problem | None) -> TangentKernelSpectrum:

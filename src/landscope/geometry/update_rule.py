@@ -96,13 +96,7 @@ def update_rule(
     >>> update_rule(problem, model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.5))
     UpdateRule(name='heavy ball', learning_rate=0.1, threshold=3.0)
     """
-    while isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
-        optimizer = inner
-    if type(optimizer) not in _READERS:
-        raise TypeError(
-            f"optimizer is a {type(optimizer).__name__}; accepted are "
-            f"{', '.join(known.__name__ for known in _READERS)} of torch.optim, alone or wrapped"
-        )
+    optimizer = readable(optimizer)
     read_momentum, read_preconditioner = _READERS[type(optimizer)]
     weights = problem.unflatten(problem.parameters_vector())
     parameters = _parameters(model, weights)
@@ -137,6 +131,35 @@ def update_rule(
         scale=problem.flatten({name: scale(name) for name in weights}),
         ridge=problem.flatten({n: torch.full_like(w, decays[n]) for n, w in weights.items()}),
     )
+
+
+def readable(optimizer: Any) -> Optimizer:
+    """The optimiser of torch behind ``optimizer``, if it can be read for some model.
+
+    Raises
+    ------
+    TypeError
+        For another optimiser.
+    ValueError
+        Where no parameter group has a learning rate that is a number, or one that descends.
+    """
+    while isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
+        optimizer = inner
+    if type(optimizer) not in _READERS:
+        raise TypeError(
+            f"optimizer is a {type(optimizer).__name__}; accepted are "
+            f"{', '.join(known.__name__ for known in _READERS)} of torch.optim, alone or wrapped"
+        )
+    refusals = []
+    for group in optimizer.param_groups:
+        try:
+            _check_descent(group)
+            _learning_rate(group)
+        except ValueError as refusal:
+            refusals.append(refusal)
+    if len(refusals) == len(optimizer.param_groups):  # others may hold what is measured
+        raise refusals[0]
+    return optimizer
 
 
 def _sgd_momentum(group: Group) -> tuple[str, float]:
@@ -227,9 +250,13 @@ def _groups(optimizer: Optimizer, parameters: Mapping[str, Tensor]) -> dict[str,
                 f"optimizer does not hold the parameter {name!r} of the model, which the problem "
                 "measures; accepted is one that holds every measured parameter"
             )
-        if group_of[id(parameter)].get("maximize"):
-            raise ValueError("optimizer has maximize=True; accepted is one that descends the loss")
+        _check_descent(group_of[id(parameter)])
     return {name: group_of[id(parameter)] for name, parameter in parameters.items()}
+
+
+def _check_descent(group: Group) -> None:
+    if group.get("maximize"):
+        raise ValueError("optimizer has maximize=True; accepted is one that descends the loss")
 
 
 def _learning_rate(group: Group) -> float:

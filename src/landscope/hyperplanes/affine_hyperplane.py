@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscope import arguments as check
 from landscope.geometry.point_operators import Methods, PointOperators
 from landscope.hyperplanes.basis import Basis
 from landscope.hyperplanes.curvature import HyperplaneCurvature, curvature_of
@@ -16,7 +17,7 @@ from landscope.hyperplanes.kind import BasisKind
 from landscope.hyperplanes.model import HyperplaneModel
 from landscope.linalg.digest import digest
 from landscope.operators import Projected
-from landscope.problem import Problem
+from landscope.problem import Problem, checked_problem
 from landscope.products import ProductMethod
 
 
@@ -90,12 +91,8 @@ class AffineHyperplane:
         vectors: Float[Tensor, "D d"] | None = None,
         orthonormalise: bool = False,
     ) -> None:
-        if not isinstance(problem, Problem):
-            raise TypeError(
-                f"problem is a {type(problem).__name__}; it must be a Problem(model, data, ...)"
-            )
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise ValueError(f"seed is {seed!r}; it must be an integer from 0 on")
+        checked_problem(problem)
+        seed, orthonormalise = check.seed(seed), check.flag("orthonormalise", orthonormalise)
         if origin is not None:
             _check_length("origin", origin, problem.num_params)
         self.problem = problem if origin is None else problem.at(origin)
@@ -222,9 +219,7 @@ def _check_length(name: str, vector: Any, length: int) -> None:
 def _resolved(kind: BasisKind | str | None, vectors: Tensor | None) -> BasisKind:
     if kind is None:
         return BasisKind.DENSE if vectors is None else BasisKind.GIVEN
-    if kind not in list(BasisKind):
-        raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(BasisKind)}")
-    resolved = BasisKind(kind)
+    resolved = BasisKind(check.choice("kind", kind, BasisKind))
     if (resolved is BasisKind.GIVEN) != (vectors is not None):
         raise ValueError(
             f"kind is {resolved.value!r}, vectors are {'absent' if vectors is None else 'there'}; "

@@ -2,6 +2,7 @@
 
 import torch
 
+from landscope.arguments import whole
 from landscope.hyperplanes.basis import Basis
 from landscope.hyperplanes.dense import bytes_to_make, random_orthonormal
 from landscope.hyperplanes.fastfood import FastfoodBasis
@@ -55,8 +56,7 @@ def draw_basis(
     """
     kind = random_kind(kind)
     device = torch.empty(0, device=device).device  # "cuda" says which
-    if isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= num_params:
-        raise ValueError(f"dim is {dim!r}; it must be an integer from 1 to D = {num_params:,}")
+    dim = whole("dim", dim, 1, num_params, "D")
     needed = bytes_to_make(num_params, dim, dtype)
     if kind is BasisKind.DENSE and needed > free_bytes(device):
         raise ValueError(

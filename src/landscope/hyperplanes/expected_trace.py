@@ -3,6 +3,7 @@
 import math
 from typing import SupportsFloat
 
+from landscope.arguments import whole
 from landscope.linalg import Estimate
 
 
@@ -44,8 +45,8 @@ def expected_trace(
     >>> expected_trace(1.0, 1.0, num_params=100, dim=10)
     Estimate(0.10 ± 0.04)
     """
-    if not 1 <= dim <= num_params:
-        raise ValueError(f"dim is {dim}; it must lie between 1 and num_params = {num_params}")
+    num_params = whole("num_params", num_params)
+    dim = whole("dim", dim, 1, num_params, "num_params")
     D, d = num_params, dim
     share = d / D
     spread = max(D * float(frobenius_norm) ** 2 - float(trace) ** 2, 0.0)

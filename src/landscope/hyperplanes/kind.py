@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from landscope.arguments import choice
+
 
 class BasisKind(StrEnum):
     """How the basis P (D × d) of an affine hyperplane W₀ + Pθ is drawn, kept and applied.
@@ -51,6 +53,4 @@ def random_kind(kind: str) -> BasisKind:
     'sparse'
     """
     drawn = [one for one in BasisKind if one is not BasisKind.GIVEN]
-    if kind not in drawn:
-        raise ValueError(f"kind is {str(kind)!r}; it must be one of {', '.join(drawn)}")
-    return BasisKind(kind)
+    return BasisKind(choice("kind", kind, drawn))

@@ -1,9 +1,11 @@
 """Snapshots in MLflow."""
 
 import time
+from os import PathLike
 
 import xarray as xr
 
+from landscope.arguments import shown
 from landscope.integrations.extra import extra
 from landscope.integrations.histograms import histograms
 from landscope.integrations.pictures import pictures
@@ -12,6 +14,7 @@ from landscope.integrations.scalars import scalars
 with extra("mlflow"):
     from mlflow import MlflowClient
     from mlflow.entities import Metric
+    from mlflow.exceptions import MlflowException
 
 
 class MLflowTracker:
@@ -30,7 +33,8 @@ class MLflowTracker:
     Raises
     ------
     ValueError
-        If both `run_id` and `experiment` are given.
+        If both `run_id` and `experiment` are given, or MLflow cannot keep runs where it is told to
+        or does by default: its database needs the whole package, mlflow-skinny writes to servers.
 
     Notes
     -----
@@ -49,7 +53,7 @@ class MLflowTracker:
         run_id: str | None = None,
         *,
         experiment: str | None = None,
-        tracking_uri: str | None = None,
+        tracking_uri: str | PathLike[str] | None = None,
     ) -> None:
         if run_id is not None and experiment is not None:
             raise ValueError(
@@ -58,7 +62,16 @@ class MLflowTracker:
             )
         self._given = run_id
         self._experiment = experiment or "landscope"
-        self._client = MlflowClient(tracking_uri)
+        if not isinstance(tracking_uri, str | PathLike | None):
+            raise TypeError(
+                f"tracking_uri is {shown(tracking_uri)}; it must be an address or a path"
+            )
+        try:
+            self._client = MlflowClient(None if tracking_uri is None else str(tracking_uri))
+            if run_id is not None:
+                self._client.get_run(run_id)
+        except MlflowException as refusal:
+            raise ValueError(_said_of(refusal, tracking_uri, run_id)) from refusal
         self._run_id = run_id
 
     def log(self, step: int, snapshot: xr.Dataset) -> None:
@@ -87,3 +100,16 @@ class MLflowTracker:
             else experiment.experiment_id
         )
         return self._client.create_run(experiment_id).info.run_id
+
+
+def _said_of(refusal: Exception, tracking_uri: object, run_id: str | None) -> str:
+    """What MLflow could not do, in a sentence, and what it could."""
+    reason = " ".join(str(refusal).split()).split(". ")[0].rstrip(".")
+    where = "by default" if tracking_uri is None else f"at {tracking_uri}"
+    if "not found" in reason.lower():
+        return f"run_id is {shown(run_id)}, which MLflow does not have {where}: {reason}"
+    return (
+        f"MLflow cannot keep runs {where} ({reason}); give tracking_uri= of a server, or of a "
+        "folder with MLFLOW_ALLOW_FILE_STORE=true in the environment, or install mlflow for its "
+        "database"
+    )

@@ -1,5 +1,7 @@
 """Snapshots in Weights & Biases."""
 
+from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 import xarray as xr
@@ -29,7 +31,10 @@ class WandbTracker:
     Raises
     ------
     TypeError
-        If `run` is no run, or is given beside arguments for another.
+        If `run` is no run, or is given beside arguments for another, or `wandb.init` does not take
+        one of these.
+    ValueError
+        If a run is to be opened online, and nobody has logged in: W&B would ask amid training.
 
     Notes
     -----
@@ -53,6 +58,17 @@ class WandbTracker:
             )
         if run is not None and init:
             raise TypeError(f"run is given, and so are {', '.join(init)}, which are for another")
+        accepted = signature(wandb.init).parameters
+        if unknown := set(init) - set(accepted):
+            raise TypeError(
+                f"{', '.join(sorted(unknown))} is no argument of wandb.init, which takes "
+                f"{', '.join(accepted)}"
+            )
+        if run is None and _would_ask_for_a_key(init):
+            raise ValueError(
+                "no API key of W&B is configured: call wandb login in a terminal, set "
+                'WANDB_API_KEY, or give mode="offline", which keeps the run here for wandb sync'
+            )
         self._given = run
         self._init = init
         self._run: wandb.Run | None = None
@@ -84,3 +100,14 @@ class WandbTracker:
             self._run.define_metric(_STEP, hidden=True)
             self._run.define_metric("landscope/*", step_metric=_STEP)
         return self._run
+
+
+def _would_ask_for_a_key(init: Mapping[str, Any]) -> bool:
+    """Whether a run opened with these arguments needs a login that is not there."""
+    if init.get("settings") is not None:  # they may say anything of it
+        return False
+    if (init.get("mode") or wandb.setup().settings.mode) in ("offline", "disabled", "dryrun"):
+        return False
+    if "prompt" in signature(wandb.login).parameters:
+        return not wandb.login(prompt=False)
+    return not wandb.api.api_key

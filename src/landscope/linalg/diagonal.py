@@ -9,6 +9,7 @@ from jaxtyping import Float
 from scipy import stats
 from torch import Tensor
 
+from landscope import arguments as check
 from landscope.linalg.deflation import Deflation
 from landscope.linalg.product import CountedProduct
 from landscope.linalg.space import space_of
@@ -48,8 +49,7 @@ class Diagonal:
         tuple of Tensor of shape (D,)
             Lower and upper ends.
         """
-        if not 0 < level < 1:
-            raise ValueError(f"level must lie in (0, 1), got {level}")
+        level = check.real("level", level, "(0, 1)")
         half = float(stats.t.ppf(0.5 + level / 2, self.dof)) * self.stderr
         return self.values - half, self.values + half
 
@@ -124,8 +124,7 @@ def diagonal_samples(
     num_products : int
         Number of vectors that A was applied to.
     """
-    if num_probes < 2:
-        raise ValueError(f"num_probes must be at least 2, got {num_probes}")
+    num_probes, seed = check.whole("num_probes", num_probes, 2), check.seed(seed)
     product = CountedProduct(A)
     if product.space.dim <= num_probes:
         identity = product.space.identity()

@@ -7,6 +7,7 @@ from typing import Any, cast, get_args
 from jaxtyping import Float
 from torch import Tensor
 
+from landscope import arguments as check
 from landscope.linalg.checkpoint import Checkpoint
 from landscope.linalg.eigenpairs import Eigenpairs, rayleigh_ritz
 from landscope.linalg.ends import Which
@@ -123,21 +124,19 @@ def eigsh(
     """
     product = CountedProduct(A, storage)
     space = product.space
-    _check(k, which, tol, space.dim)
-    which = cast(Which, which)
+    k, tol, seed = checked_search(k, space.dim, tol, seed)
+    which = cast(Which, check.choice("which", which, get_args(Which)))
     if coarse is not None and v0 is not None:
         raise ValueError("v0 and coarse both say where to start: give one of them")
     basis_size = max(40, 3 * k) if basis_size is None else basis_size
+    basis_size = check.whole("basis_size", basis_size, 2 * k + 1)
     max_products = 100 * basis_size if max_products is None else max_products
-    if basis_size < 2 * k + 1:
-        raise ValueError(f"basis_size must be at least 2k + 1 = {2 * k + 1}, got {basis_size}")
-    if max_products < min(2 * k + 1, space.dim):
-        raise ValueError(f"max_products must be at least 2k + 1 = {2 * k + 1}, got {max_products}")
+    max_products = check.whole("max_products", max_products, min(2 * k + 1, space.dim))
+    start = None if v0 is None else _start(v0, space, basis_size // 2)
     if space.dim <= min(basis_size, max_products):
         identity = space.identity()
         pairs, _ = rayleigh_ritz(product, identity, product(identity), k, which, tol)
     else:
-        start = None if v0 is None else _start(v0, space, basis_size // 2)
         arguments = {"algorithm": "eigsh", "D": space.dim, "dtype": str(space.dtype)}
         arguments |= {"k": k, "which": which, "tol": tol, "seed": seed}
         arguments |= {"v0": None if v0 is None else space.digest(v0)}
@@ -166,9 +165,10 @@ def eigsh(
 
 def _start(v0: Tensor, space: VectorSpace, most: int) -> Float[Tensor, "D j"]:
     """The columns of v0 with length one, checked."""
-    if v0.ndim not in (1, 2) or v0.shape[0] != space.local_dim:
+    if not isinstance(v0, Tensor) or v0.ndim not in (1, 2) or len(v0) != space.local_dim:
         raise ValueError(
-            f"v0 must have shape (D,) or (D, j) with D = {space.local_dim}, got {tuple(v0.shape)}"
+            f"v0 is {check.shown(v0)}; it must be a tensor of shape (D,) or (D, j) with D = "
+            f"{space.local_dim}"
         )
     start = v0.reshape(space.local_dim, -1).to(space.dtype)
     if not 1 <= start.shape[1] <= most:
@@ -177,7 +177,7 @@ def _start(v0: Tensor, space: VectorSpace, most: int) -> Float[Tensor, "D j"]:
         )
     lengths = space.norms(start)
     if not bool(((lengths > 0) & lengths.isfinite()).all()):
-        raise ValueError(f"v0 must be finite with no column of zeros, got {v0}")
+        raise ValueError("v0 has NaN, infinity or a column of zeros; give each column a length")
     return start / lengths.to(start)
 
 
@@ -202,10 +202,8 @@ def _coarse_vectors(
         return eigsh(coarse, k, which, tol, seed).vectors
 
 
-def _check(k: int, which: str, tol: float, dim: int) -> None:
-    if not 1 <= k <= dim:
-        raise ValueError(f"k must lie between 1 and the dimension D = {dim}, got {k}")
-    if which not in get_args(Which):
-        raise ValueError(f"which must be one of {', '.join(get_args(Which))}, got {which!r}")
-    if not 0 < tol < 1:
-        raise ValueError(f"tol must lie in (0, 1), got {tol}")
+def checked_search(
+    k: int, most: int, tol: float, seed: int, called: str = "D"
+) -> tuple[int, float, int]:
+    """A number of eigenpairs, a tolerance and a seed; refuse what is none."""
+    return check.whole("k", k, 1, most, called), check.real("tol", tol, "(0, 1)"), check.seed(seed)

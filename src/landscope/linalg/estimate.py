@@ -5,6 +5,8 @@ from typing import Any, SupportsFloat
 
 from scipy import stats
 
+from landscope import arguments as check
+
 
 class Estimate(float):
     """A float with a standard error, for a number that was estimated from random probes.
@@ -80,8 +82,7 @@ class Estimate(float):
         tuple of float
             Lower and upper end; both are the value where it is exact.
         """
-        if not 0 < level < 1:
-            raise ValueError(f"level must lie in (0, 1), got {level}")
+        level = check.real("level", level, "(0, 1)")
         if self.exact:
             return self.value, self.value
         half = float(stats.t.ppf(0.5 + level / 2, self.dof)) * self.stderr

@@ -7,10 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscope import arguments as check
 from landscope.linalg.deflation import Deflation
 from landscope.linalg.estimate import Estimate
 from landscope.linalg.product import CountedProduct
-from landscope.linalg.stopping import FEWEST, check_spending, spend
+from landscope.linalg.stopping import FEWEST, checked_spending, spend
 
 
 def frobenius_norm(
@@ -55,7 +56,7 @@ def frobenius_norm(
     >>> low < A.norm().item() < high
     True
     """
-    check_spending(num_probes, rtol, fewest=2)
+    num_probes, seed = checked_spending(num_probes, rtol, fewest=2), check.seed(seed)
     product = CountedProduct(A)
     if product.space.dim <= (num_probes or FEWEST):
         columns = product(product.space.identity())

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from landscope.arguments import shown
 from landscope.linalg.space import DenseSpace, StoredBasis, VectorSpace, inner_products
 from landscope.system.folder import make_writable
 
@@ -34,12 +35,12 @@ def stored_in(space: VectorSpace, storage: str | Path) -> VectorSpace:
     OSError
         If the folder cannot be written.
     """
+    if not isinstance(storage, Path) and storage not in ("device", "host", "disk"):
+        raise ValueError(
+            f"storage is {shown(storage)}; it must be device, host, disk or the Path of a folder"
+        )
     if storage == "device":
         return space
-    if not (storage in ("host", "disk") or isinstance(storage, Path)):
-        raise ValueError(
-            f"storage must be device, host, disk or the Path of a folder, got {storage!r}"
-        )
     if not isinstance(space, DenseSpace):
         raise ValueError(f"storage must be device for vectors of a {type(space).__name__}")
     folder = Path(tempfile.gettempdir()) if storage == "disk" else storage

@@ -12,6 +12,7 @@ from jaxtyping import Float, Float64
 from scipy import stats
 from torch import Tensor
 
+from landscope import arguments as check
 from landscope.linalg.checkpoint import Checkpoint
 from landscope.linalg.deflation import DeflatedProduct
 from landscope.linalg.digest import digest
@@ -28,6 +29,9 @@ from landscope.linalg.quadrature import (
     unpacked,
 )
 from landscope.linalg.space import VectorSpace
+
+MOST_POINTS = 100_000
+"""Of a grid: each is compared with every node."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,7 @@ class SpectralDensity:
         tuple of Tensor of shape (m,)
             Lower and upper end.
         """
+        level = check.real("level", level, "(0, 1)")
         half = torch.from_numpy(stats.t.ppf(0.5 + level / 2, self.dof.numpy())) * self.stderr
         return self.density - half, self.density + half
 
@@ -126,7 +131,7 @@ class SpectralDensity:
         Estimate
             Between 0 and 1; times D it is a number of eigenvalues.
         """
-        low, high = float(a), float(b)
+        low, high = check.real("a", a, "[-∞, ∞]"), check.real("b", b, "[-∞, ∞]")
         if not low <= high:
             raise ValueError(f"a must be at most b, got a = {low} and b = {high}")
         above, below = (self.kernel.cumulative(end - self.nodes) for end in (high, low))
@@ -149,9 +154,7 @@ class SpectralDensity:
             In the unit of the eigenvalues. Its standard error is that of the share, carried
             through the cumulative distribution.
         """
-        share = float(q)
-        if not 0 < share < 1:
-            raise ValueError(f"q must lie in (0, 1), got {q}")
+        share = check.real("q", q, "(0, 1)")
         (point,) = self._points_with_mass(share)
         error = self.mass(-math.inf, point)
         low, high = self._points_with_mass(share - error.stderr, share + error.stderr)
@@ -283,17 +286,15 @@ def spectral_density(
     >>> low < 0.5 < high
     True
     """
-    for name, count in (
-        ("num_probes", 1 if num_probes is None else num_probes),
-        ("num_steps", num_steps),
-        ("num_grid", num_grid),
-    ):
-        if count < 1:
-            raise ValueError(f"{name} must be at least 1, got {count}")
-    if width is not None and not width > 0:
-        raise ValueError(f"width must be positive, got {width}")
-    if rtol is not None and not rtol > 0:
-        raise ValueError(f"rtol must be positive, got {rtol}")
+    if num_probes is not None:
+        num_probes = check.whole("num_probes", num_probes, 1, check.MOST_PROBES)
+    num_steps = check.whole("num_steps", num_steps)
+    num_grid, seed = check.whole("num_grid", num_grid, 1, MOST_POINTS), check.seed(seed)
+    for name, number in (("width", width), ("rtol", rtol)):
+        if number is not None:
+            check.real(name, number, "(0, ∞)")
+    if limits is not None:
+        _check_limits(limits)
     space = CountedProduct(A).space
     file = None
     if checkpoint is not None:
@@ -366,13 +367,16 @@ def _known_pairs(
                 f"{space.local_dim}"
             )
         return deflate
-    if isinstance(deflate, int) and deflate > 0:
+    if isinstance(deflate, int) and not isinstance(deflate, bool) and deflate > 0:
+        check.whole("deflate", deflate, 0, space.dim)
         if file and file.vectors:
             return _recalled_eigenpairs(A, file)
         return eigsh(A, deflate, "LM", tol=1e-5, seed=seed, storage=storage, checkpoint=file)
-    if deflate not in (0, "converged"):
+    is_count = isinstance(deflate, int) and not isinstance(deflate, bool) and deflate == 0
+    if not is_count and not (isinstance(deflate, str) and deflate == "converged"):
         raise ValueError(
-            f"deflate must be a number of eigenpairs, Eigenpairs or 'converged', got {deflate!r}"
+            f"deflate is {check.shown(deflate)}; it must be a number of eigenpairs, Eigenpairs or "
+            "'converged'"
         )
     none = torch.zeros(0, dtype=torch.float64)
     return Eigenpairs(none, space.basis(0).block(0, 0), none, converged=True, num_products=0)
@@ -425,9 +429,17 @@ def _kernel_and_grid(
     spectrum_range = max(high, 0.0) - min(low, 0.0)
     kernel = GaussianKernel((spectrum_range or 1.0) / num_steps if width is None else width)
     first, last = limits or (low - 5 * kernel.width, high + 5 * kernel.width)
-    if not first < last:
-        raise ValueError(f"limits must be ascending, got {limits}")
     return kernel, torch.linspace(first, last, num_grid, dtype=torch.float64)
+
+
+def _check_limits(limits: Any) -> None:
+    """Refuse what are no two ascending numbers."""
+    try:
+        first, last = limits
+    except (TypeError, ValueError):
+        raise ValueError(f"limits is {check.shown(limits)}; it must be a pair of numbers") from None
+    if not check.real("limits[0]", first) < check.real("limits[1]", last):
+        raise ValueError(f"limits is {check.shown(limits)}; its numbers must be ascending")
 
 
 def _probe_mean(

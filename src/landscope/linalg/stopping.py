@@ -3,6 +3,7 @@
 import math
 from typing import Protocol, runtime_checkable
 
+from landscope import arguments as check
 from landscope.linalg.estimate import Estimate
 
 FEWEST = 30  # products before an error is looked at: it has enough degrees of freedom by then
@@ -20,12 +21,11 @@ class Estimator(Protocol):
         """Give the estimate so far."""
 
 
-def check_spending(num_probes: int | None, rtol: float | None, fewest: int) -> None:
-    """Refuse too few products and an error that cannot be reached."""
-    if num_probes is not None and num_probes < fewest:
-        raise ValueError(f"num_probes must be at least {fewest}, got {num_probes}")
-    if rtol is not None and not 0 < rtol < math.inf:
-        raise ValueError(f"rtol must be positive, got {rtol}")
+def checked_spending(num_probes: int | None, rtol: float | None, fewest: int) -> int | None:
+    """A number of products; refuse too few, and an error that cannot be reached."""
+    if rtol is not None:
+        check.real("rtol", rtol, "(0, ∞)")
+    return None if num_probes is None else check.whole("num_probes", num_probes, fewest)
 
 
 def spend(estimator: Estimator, num_probes: int | None, rtol: float | None) -> Estimate:

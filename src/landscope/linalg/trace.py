@@ -7,10 +7,11 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from landscope import arguments as check
 from landscope.linalg.deflation import Deflation
 from landscope.linalg.estimate import Estimate
 from landscope.linalg.product import CountedProduct
-from landscope.linalg.stopping import FEWEST, check_spending, spend
+from landscope.linalg.stopping import FEWEST, checked_spending, spend
 from landscope.linalg.xtrace import XTrace
 
 METHODS = ("xtrace", "hutch++", "hutchinson")
@@ -99,9 +100,9 @@ def trace(
     >>> trace(A, rtol=0.01).num_products
     60
     """
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    check_spending(num_probes, rtol, fewest=4 if method == "xtrace" else 2)
+    check.choice("method", method, METHODS)
+    seed = check.seed(seed)
+    num_probes = checked_spending(num_probes, rtol, fewest=4 if method == "xtrace" else 2)
     product = CountedProduct(A)
     if product.space.dim <= (num_probes or FEWEST):
         identity = product.space.identity()

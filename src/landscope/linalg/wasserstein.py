@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from landscope import arguments as check
 from landscope.linalg.eigenpairs import Eigenpairs
 from landscope.linalg.spectral_density import SpectralDensity
 
@@ -59,12 +60,15 @@ def _measure(
         return spectrum.quadrature.atoms()
     if isinstance(spectrum, Eigenpairs):
         spectrum = spectrum.values
-    values = torch.as_tensor(spectrum, dtype=torch.float64).detach().cpu()
+    try:
+        values = torch.as_tensor(spectrum, dtype=torch.float64).detach().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{name} is {check.shown(spectrum)}; it must hold eigenvalues") from None
     if values.ndim != 1 or len(values) == 0 or not bool(values.isfinite().all()):
         raise ValueError(
             f"{name} must hold finite eigenvalues of shape (n,), got shape {tuple(values.shape)}"
         )
-    size = len(values) if dim is None else dim
+    size = len(values) if dim is None else check.whole("dim", dim)
     if len(values) > size:
         raise ValueError(f"{name} holds {len(values)} eigenvalues, more than dim = {dim}")
     points = torch.cat([values, values.new_zeros(1)])

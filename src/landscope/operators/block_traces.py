@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from landscope.arguments import choice
 from landscope.linalg import Estimate
 from landscope.linalg.diagonal import diagonal_samples
 
@@ -68,8 +69,7 @@ def block_traces(
             f"operator is a {type(operator).__name__}; it must be one on weight space with a "
             "`problem`, such as Hessian(problem)"
         )
-    if by not in ("parameter", "module"):
-        raise ValueError(f"by must be 'parameter' or 'module', got {by!r}")
+    choice("by", by, ("parameter", "module"))
     certain, samples, num_products = diagonal_samples(operator, num_probes, seed)
     n = samples.shape[1]
     traces = {}

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscope.operators.linear_operator import LinearOperator
-from landscope.problem import Batch, Problem
+from landscope.problem import Batch, Problem, checked_problem
 from landscope.products import BatchSum, Explanation, ProductMethod
 from landscope.products.batch_derivative import BatchDerivative
 
@@ -37,10 +37,7 @@ class CurvatureOperator(LinearOperator):
         memory_limit: int | None = None,
         self_check: bool = True,
     ) -> None:
-        if not isinstance(problem, Problem):
-            raise TypeError(
-                f"problem is a {type(problem).__name__}; it must be a Problem(model, data, ...)"
-            )
+        checked_problem(problem)
         super().__init__((problem.num_params,) * 2, problem.dtype, problem.device)
         self.problem = problem
         self.ranks = problem.ranks

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscope.arguments import real
 from landscope.linalg.sharded import ShardedSpace
 from landscope.operators.linear_operator import LinearOperator
 from landscope.problem import ShardedProblem
@@ -91,8 +92,8 @@ class FiniteDifferenceHessian(LinearOperator):
                 f"problem is a {type(problem).__name__}; it must be a ShardedProblem (for a "
                 "Problem there is Hessian(problem, method='finite_difference'))"
             )
-        if step is not None and not 0 < step < float("inf"):
-            raise ValueError(f"step is {step}; it must be a positive number")
+        if step is not None:
+            step = real("step", step, "(0, ∞)")
         super().__init__((problem.num_params,) * 2, problem.dtype, problem.device)
         self.problem, self.ranks = problem, problem.ranks
         self._W = problem.parameters_vector()

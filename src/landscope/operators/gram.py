@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from landscope import arguments as check
 from landscope.operators.outer_products import add_outer_product, add_rank_one_gram
-from landscope.problem import Problem
+from landscope.problem import Problem, checked_problem
 from landscope.problem.losses import hessian_factor
 from landscope.products import LayerwiseJacobian
 from landscope.products.gradient_blocks import OuterProducts
@@ -84,7 +85,7 @@ def gram_spectrum(problem: Problem) -> Float64[Tensor, " r"]:
     >>> len(ls.gram_spectrum(problem))
     2
     """
-    problem = problem.gathered()
+    problem = checked_problem(problem).gathered()
     factor = _factor(problem)
     if factor.shape[2] == 0:
         return factor.new_zeros(0)
@@ -125,9 +126,9 @@ def gram_eigenpairs(problem: Problem, k: int | None = None) -> GramEigenpairs:
     >>> ls.gram_eigenpairs(problem).vectors.shape
     torch.Size([6, 2])
     """
-    if k is not None and k < 1:
-        raise ValueError(f"k is {k}; it must be at least 1, or None for all")
-    problem = problem.gathered()
+    if k is not None:
+        k = check.whole("k", k)
+    problem = checked_problem(problem).gathered()
     factor = _factor(problem)
     if factor.shape[2] == 0:
         vectors = problem.parameters_vector().new_zeros(problem.num_params, 0)

@@ -5,6 +5,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from landscope.arguments import shown
 from landscope.operators.linear_operator import LinearOperator
 
 
@@ -80,9 +81,9 @@ class Preconditioned(LinearOperator):
         return self.scale.view(along) * product
 
     def _diagonal(self, argument: str, diagonal: Tensor) -> Float[Tensor, " D"]:
-        if diagonal.shape != self.shape[:1]:
+        if not isinstance(diagonal, Tensor) or diagonal.shape != self.shape[:1]:
             raise ValueError(
-                f"{argument} has shape {tuple(diagonal.shape)}; it must be {self.shape[:1]}"
+                f"{argument} is {shown(diagonal)}; it must be a tensor of shape {self.shape[:1]}"
             )
         if not bool(diagonal.isfinite().all()):
             raise ValueError(f"{argument} has NaN or infinity; it must be finite")

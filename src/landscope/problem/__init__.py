@@ -3,7 +3,7 @@
 from landscope.problem.batch import Batch
 from landscope.problem.checks import NonFiniteError
 from landscope.problem.losses import CrossEntropy, Loss, MeanSquaredError
-from landscope.problem.problem import Problem
+from landscope.problem.problem import Problem, checked_problem
 from landscope.problem.sharded_problem import ShardedProblem
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "NonFiniteError",
     "Problem",
     "ShardedProblem",
+    "checked_problem",
 ]

@@ -1,6 +1,6 @@
 """Some of the data, and which of its targets are loss terms."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,6 +106,12 @@ class Batch:
             torch.cat([batch.flat_targets for batch in batches]),
             torch.cat([batch.is_term for batch in batches]),
         )
+
+
+def unit(batches: Iterable[Batch]) -> str:
+    """What loss terms are: the examples themselves, or more or fewer of each, such as tokens."""
+    one_each = all(len(batch.targets) == batch.num_rows for batch in batches)
+    return "examples" if one_each else "terms"
 
 
 def _form(leaf: Any) -> Any:

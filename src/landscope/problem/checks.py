@@ -1,17 +1,20 @@
 """What is refused at the door: randomness, batch statistics, non-finite numbers, bad labels."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from landscope.arguments import real, shown
 from landscope.distributed import Ranks
 from landscope.problem.batch import Batch
 from landscope.problem.data import leaves
-from landscope.problem.losses import CrossEntropy
+from landscope.problem.losses import CrossEntropy, MeanSquaredError
 from landscope.problem.network import Network
+
+Result = TypeVar("Result")
 
 
 class NonFiniteError(ValueError):
@@ -51,21 +54,6 @@ def check_forward_output(output: object) -> None:
         raise TypeError(
             f"forward gave a {type(output).__name__}; it must give a pair of tensors "
             "(logits, targets)"
-        )
-
-
-def check_target_kind(targets: Shaped[Tensor, "T ..."], loss: object, index: int) -> None:
-    """Refuse class indices in a floating dtype.
-
-    Raises
-    ------
-    ValueError
-        Naming the batch and the dtype.
-    """
-    if isinstance(loss, CrossEntropy) and targets.ndim == 1 and targets.is_floating_point():
-        raise ValueError(
-            f"data has targets of {targets.dtype} in batch {index}; cross-entropy takes class "
-            "indices (an integer dtype) or one probability per class"
         )
 
 
@@ -151,7 +139,24 @@ def check_batch_data(batch: Any, index: int) -> None:
             )
 
 
-def check_labels(targets: Shaped[Tensor, "T ..."], num_classes: int, index: int) -> None:
+def check_targets(
+    targets: Shaped[Tensor, "T ..."], loss: object, num_classes: int, index: int
+) -> None:
+    """Refuse targets that the cross-entropy, or the squared error, of these logits cannot have.
+
+    Raises
+    ------
+    ValueError
+        Naming the batch, and what is wrong with its targets, the logits or the class weights.
+    """
+    if isinstance(loss, CrossEntropy | MeanSquaredError):
+        _check_labels(targets, num_classes, index)
+    if isinstance(loss, CrossEntropy):
+        _check_classes(loss, num_classes)
+        _check_probabilities(targets, index)
+
+
+def _check_labels(targets: Shaped[Tensor, "T ..."], num_classes: int, index: int) -> None:
     """Refuse class indices that the logits do not have.
 
     Raises
@@ -167,6 +172,48 @@ def check_labels(targets: Shaped[Tensor, "T ..."], num_classes: int, index: int)
         raise ValueError(
             f"data has the label {int(targets[place])} at term {place} of batch {index}; the "
             f"model's {num_classes} logits accept labels 0 to {num_classes - 1}"
+        )
+
+
+def _check_classes(loss: CrossEntropy, num_classes: int) -> None:
+    """Refuse a cross-entropy over a single class, and class weights of another number of classes.
+
+    Raises
+    ------
+    ValueError
+        With both numbers.
+    """
+    if num_classes < 2:
+        raise ValueError(
+            "model gives 1 logit, whose cross-entropy is 0 whatever it is; give one logit for each "
+            "class, two for yes and no, or another loss"
+        )
+    if loss.weight is not None and len(loss.weight) != num_classes:
+        raise ValueError(
+            f"loss has {len(loss.weight)} class weights and the model {num_classes} logits; give "
+            "one weight for each logit"
+        )
+
+
+def _check_probabilities(targets: Shaped[Tensor, "T ..."], index: int) -> None:
+    """Refuse class indices in a floating dtype, and negative probabilities.
+
+    Raises
+    ------
+    ValueError
+        Naming the batch, and the dtype or the number.
+    """
+    if not targets.is_floating_point():
+        return
+    if targets.ndim == 1:
+        raise ValueError(
+            f"data has targets of {targets.dtype} in batch {index}; cross-entropy takes class "
+            "indices (an integer dtype) or one probability per class"
+        )
+    if bool((targets < 0).any()):
+        raise ValueError(
+            f"data has a target of {float(targets.min()):.3g} in batch {index}; cross-entropy "
+            "takes probabilities, which are at least 0"
         )
 
 
@@ -264,15 +311,63 @@ def check_one_process(ranks: Ranks | None, what: str) -> None:
         )
 
 
-def check_options(weight_decay: float, forward: object) -> None:
-    """Refuse a ridge or a forward function that is none.
+def checked_options(weight_decay: float, forward: object) -> float:
+    """Return the ridge; refuse one, or a forward function, that is none.
 
     Raises
     ------
     ValueError, TypeError
         Naming the argument.
     """
-    if not 0 <= weight_decay < float("inf"):
-        raise ValueError(f"weight_decay is {weight_decay}; it must be finite and at least 0")
     if forward is not None and not callable(forward):
-        raise TypeError(f"forward is a {type(forward).__name__}; it must be a function")
+        raise TypeError(f"forward is {shown(forward)}; it must be a function")
+    return real("weight_decay", weight_decay, "[0, ∞)")
+
+
+def checked_device(device: Any) -> torch.device:
+    """The device of this name, the present one where it has no number.
+
+    Raises
+    ------
+    ValueError
+        For a name that is none, or a device that is not there.
+    """
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+        raise ValueError(
+            f"device is {shown(device)}, which torch cannot use here ({first_line(error)}); give "
+            "such as 'cpu' or 'cuda:0'"
+        ) from None
+
+
+def taken_by_model(compute: Callable[[], Result], data: Any, index: int) -> Result:
+    """What the model gives for a batch; where torch refuses it, say which batch it was and why.
+
+    Raises
+    ------
+    ValueError
+        With torch's own reason, and the dtype of inputs that are whole numbers.
+    """
+    try:
+        return compute()
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        kinds = {str(leaf.dtype).removeprefix("torch.") for leaf in _inputs(data)}
+        integers = sorted(kind for kind in kinds if "int" in kind or kind == "bool")
+        hint = f"; inputs are {integers[0]}, give x.float() for numbers" if integers else ""
+        raise ValueError(
+            f"model cannot take batch {index} of data: {first_line(error)}{hint}"
+        ) from error
+
+
+def _inputs(data: Any) -> list[Tensor]:
+    """The tensors of a batch but for its targets, where they come last."""
+    return leaves(data[:-1]) if isinstance(data, tuple | list) else []
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200].rstrip(".")

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
+from landscope.arguments import whole
 from landscope.distributed import Ranks
 
 DEFAULT_BATCH_SIZE = 512
@@ -35,16 +37,19 @@ def as_batches(data: Any, batch_size: int | None = None, ranks: Ranks | None = N
     ValueError
         For an empty data set, mismatched lengths, or data that differ between two passes.
     """
-    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
-        raise ValueError(f"batch_size is {batch_size!r}; it must be a positive integer")
+    if batch_size is not None:
+        batch_size = whole("batch_size", batch_size)
     if is_tensor_pair(data):
+        data = _plain(tuple(data))
         inputs, targets = data
+        if not (inputs.ndim and targets.ndim):
+            raise ValueError("data holds a single number for inputs or targets; give one a row")
         if len(inputs) != len(targets):
             raise ValueError(
                 f"data has {len(inputs)} inputs and {len(targets)} targets; their lengths must "
                 "be equal"
             )
-        batches = [tuple(data)] if len(inputs) else []
+        batches = [data] if len(inputs) else []
         batch_size = batch_size or DEFAULT_BATCH_SIZE
     elif isinstance(data, Iterator):
         raise TypeError(
@@ -79,11 +84,11 @@ def as_batches(data: Any, batch_size: int | None = None, ranks: Ranks | None = N
 
 
 def is_tensor_pair(data: Any) -> bool:
-    """Whether the data is (inputs, targets) as two tensors."""
+    """Whether the data is (inputs, targets) as two tensors or arrays."""
     return (
         isinstance(data, tuple | list)
         and len(data) == 2
-        and all(isinstance(part, Tensor) for part in data)
+        and all(isinstance(part, Tensor | np.ndarray) for part in data)
     )
 
 
@@ -145,8 +150,25 @@ def split(batch: Any, batch_size: int | None) -> list[Any]:
 
 
 def _plain(batch: Any) -> Any:
-    """Mappings of any class (such as a tokenizer's output) as plain dictionaries."""
-    return dict(batch) if isinstance(batch, Mapping) else batch
+    """Mappings of any class, such as a tokenizer's, as plain dictionaries, arrays as tensors.
+
+    Raises
+    ------
+    TypeError
+        For arrays of what are no numbers.
+    """
+    batch = dict(batch) if isinstance(batch, Mapping) else batch
+    return tree_map(lambda leaf: _tensor(leaf) if isinstance(leaf, np.ndarray) else leaf, batch)
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    """The numbers of an array, in memory of their own: it may be read-only, or a view."""
+    try:
+        return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), order="C", copy=True))
+    except TypeError:
+        raise TypeError(
+            f"data holds an array of dtype {array.dtype}; accepted are arrays of numbers"
+        ) from None
 
 
 def _read_twice(loader: Iterable[Any]) -> list[Any]:

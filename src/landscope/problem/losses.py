@@ -11,6 +11,8 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from landscope.arguments import real, shown
+
 
 @runtime_checkable
 class Loss(Protocol):
@@ -46,6 +48,11 @@ class CrossEntropy:
         Divide by the sum of the terms' class weights, as ``nn.CrossEntropyLoss`` with
         ``reduction="mean"`` does, rather than by the number of terms.
 
+    Raises
+    ------
+    ValueError
+        For a weight that is negative or not finite, or smoothing outside [0, 1].
+
     Notes
     -----
     With s = Σ_c q_c (1 without class weights) the gradient is s p − q and the Hessian
@@ -68,8 +75,8 @@ class CrossEntropy:
         weighted_mean: bool = True,
     ) -> None:
         self.ignore_index = ignore_index
-        self.weight = weight
-        self.label_smoothing = label_smoothing
+        self.weight = _checked_weight(weight)
+        self.label_smoothing = real("label_smoothing of loss", label_smoothing, "[0, 1]")
         self.weighted_mean = weighted_mean
 
     @classmethod
@@ -153,6 +160,18 @@ class CrossEntropy:
             q = _one_hot(targets, logits)
         q = (1 - self.label_smoothing) * q + self.label_smoothing / num_classes
         return q if self.weight is None else q * self.weight
+
+
+def _checked_weight(weight: Float[Tensor, " C"] | None) -> Float[Tensor, " C"] | None:
+    if weight is None:
+        return None
+    if not isinstance(weight, Tensor) or weight.ndim != 1:
+        raise ValueError(f"weight of loss is {shown(weight)}; it must hold a number for each class")
+    if not bool((weight.isfinite() & (weight >= 0)).all()):
+        raise ValueError(
+            f"loss has the class weight {float(weight.min()):.3g}; each must be finite, at least 0"
+        )
+    return weight
 
 
 class MeanSquaredError:

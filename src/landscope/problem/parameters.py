@@ -3,10 +3,13 @@
 import math
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from landscope.arguments import shown
 
 Selection = Iterable[str] | Callable[[str], bool] | None
 
@@ -40,7 +43,7 @@ def select_parameters(parameters: Mapping[str, Tensor], params: Selection) -> li
     elif callable(params):
         chosen = [name for name in parameters if params(name)]
     else:
-        wanted = [params] if isinstance(params, str) else list(params)
+        wanted = [params] if isinstance(params, str) else _names(params)
         for name in wanted:
             if not any(_lies_in(parameter, name) for parameter in parameters):
                 raise ValueError(
@@ -106,6 +109,16 @@ class Layout:
                 return name
             index -= size
         raise IndexError(f"index lies beyond the {self.size} entries of the vector")
+
+
+def _names(params: Any) -> list[str]:
+    names = list(params) if isinstance(params, Iterable) and not isinstance(params, bytes) else []
+    if not names or not all(isinstance(name, str) for name in names):
+        raise TypeError(
+            f"params is {shown(params)}; it must hold names of parameters or modules, or be a "
+            "function of a parameter's name"
+        )
+    return names
 
 
 def _lies_in(parameter: str, name: str) -> bool:

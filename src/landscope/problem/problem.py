@@ -14,13 +14,15 @@ from torch import Tensor, nn
 from torch.func import grad
 from torch.utils._pytree import tree_map
 
+from landscope import arguments as check
+from landscope.arguments import shown
 from landscope.distributed import Ranks
 from landscope.problem import checks
-from landscope.problem.batch import Batch
+from landscope.problem.batch import Batch, unit
 from landscope.problem.batch_logits import BatchLogits
 from landscope.problem.data import as_batches, rows, rows_in_batches, split
 from landscope.problem.forward import Forward, default_forward, unwrapped
-from landscope.problem.losses import CrossEntropy, Loss, MeanSquaredError, normalizer, resolve_loss
+from landscope.problem.losses import Loss, normalizer, resolve_loss
 from landscope.problem.measuring import measuring
 from landscope.problem.named_state import fitted, tied_names
 from landscope.problem.network import (
@@ -140,7 +142,7 @@ class Problem:
     ) -> None:
         model = unsharded(unwrapped(model))  # by all processes, before one of them may fail
         self.ranks = None if group is None else Ranks(group)
-        if shard and self.ranks is None:
+        if check.flag("shard", shard) and self.ranks is None:
             raise ValueError("shard is True without a group; give group=dist.group.WORLD with it")
         with self.together(), measuring():
             self._build(
@@ -164,9 +166,8 @@ class Problem:
         shard: bool,
     ) -> None:
         """What this process knows alone."""
-        checks.check_options(weight_decay, forward)
-        self.weight_decay = float(weight_decay)
-        self.batch_statistics = batch_statistics
+        self.weight_decay = checks.checked_options(weight_decay, forward)
+        self.batch_statistics = check.flag("batch_statistics", batch_statistics)
         self.loss_terms = resolve_loss(loss)
 
         self.forward = forward or default_forward
@@ -197,7 +198,7 @@ class Problem:
             raise ValueError("model has no parameters; there is no weight space to measure in")
         home = checks.check_one_device(parameters | buffers, "model")
         # "cuda" is the present one: its vectors say which.
-        self.device = home if device is None else torch.empty(0, device=device).device
+        self.device = home if device is None else checks.checked_device(device)
         selected = select_parameters(parameters, selection)
         self.dtype = _working_dtype(dtype, list(parameters.values()))
         if hasattr(self.loss_terms, "to"):
@@ -227,7 +228,7 @@ class Problem:
         dtype = str(self.dtype).removeprefix("torch.")
         where = "" if self.ranks is None else f", rank {self.ranks.rank} of {self.ranks.size}"
         return (
-            f"Problem({self.num_params:,} parameters, {self.num_examples:,} examples, "
+            f"Problem({self.num_params:,} parameters, {self.num_examples:,} {unit(self.batches)}, "
             f"{self.num_classes} classes, {dtype} on {self.device}{where})"
         )
 
@@ -509,6 +510,8 @@ class Problem:
         self.normalizer = sum(
             normalizer(self.loss_terms, batch.targets.to(self.device)) for batch in self.batches
         )
+        if not self.normalizer > 0:
+            raise ValueError("loss gives every term the weight 0; some class that occurs needs one")
 
     def _agree(self) -> None:
         """Count the loss terms of all processes, and refuse other models or weights on some."""
@@ -562,9 +565,7 @@ class Problem:
             num_classes = outputs[0][0]
             targets = torch.cat([part for _, part in outputs])
             batch = Batch.of(data, targets, self.loss_terms, not self.batch_statistics)
-            if isinstance(self.loss_terms, CrossEntropy | MeanSquaredError):
-                checks.check_labels(batch.targets, num_classes, index)
-                checks.check_target_kind(batch.targets, self.loss_terms, index)
+            checks.check_targets(batch.targets, self.loss_terms, num_classes, index)
             if index == 0:
                 self.num_classes = num_classes
                 few = next(batch.pieces(2)) if one_by_one else batch
@@ -577,7 +578,9 @@ class Problem:
     @torch.no_grad()
     def _checked_output(self, data: Any, index: int) -> tuple[int, Tensor]:
         """Number of logits and flat targets of some data; the logits themselves are let go."""
-        output = self._network(self.state(), self._on_device(data))
+        output = checks.taken_by_model(
+            lambda: self._network(self.state(), self._on_device(data)), data, index
+        )
         checks.check_forward_output(output)
         z, targets = flatten_logits(*output)
         checks.check_finite_logits(z, index)
@@ -605,6 +608,19 @@ class Problem:
                 f"{argument} is {came}; it must be a tensor of shape ({self.num_params},)"
             )
         return vector
+
+
+def checked_problem(problem: Any, name: str = "problem") -> Problem:
+    """Return an argument that is a `Problem`.
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    """
+    if not isinstance(problem, Problem):
+        raise TypeError(f"{name} is {shown(problem)}; it must be a Problem(model, data, ...)")
+    return problem
 
 
 def _working_dtype(dtype: torch.dtype | None, parameters: list[Tensor]) -> torch.dtype:

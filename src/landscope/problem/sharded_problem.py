@@ -13,11 +13,11 @@ from torch.utils._pytree import tree_map
 from landscope.distributed import Ranks
 from landscope.linalg.sharded import ShardedSpace
 from landscope.problem import checks
-from landscope.problem.batch import Batch
+from landscope.problem.batch import Batch, unit
 from landscope.problem.data import as_batches, num_rows, rows
 from landscope.problem.forward import Forward, default_forward, unwrapped
 from landscope.problem.fully_sharded import FullySharded
-from landscope.problem.losses import CrossEntropy, Loss, MeanSquaredError, normalizer, resolve_loss
+from landscope.problem.losses import Loss, normalizer, resolve_loss
 from landscope.problem.measuring import measuring
 from landscope.problem.network import floating_to
 from landscope.problem.terms import flatten_logits
@@ -105,12 +105,12 @@ class ShardedProblem:
         self._model = FullySharded(unwrapped(model))
         self.ranks: Ranks = self._model.ranks
         with self.ranks.together():
-            checks.check_options(weight_decay, forward)
+            self.weight_decay = checks.checked_options(weight_decay, forward)
             checks.check_surroundings()
             checks.check_modes(dict(self._model.module.named_modules()), batch_statistics=False)
             self.shards, self.dtype = self._model.shards, self._model.dtype
             self.device = self._model.device
-            self.forward, self.weight_decay = forward or default_forward, float(weight_decay)
+            self.forward = forward or default_forward
             self.loss_terms = resolve_loss(loss)
             if hasattr(self.loss_terms, "to"):
                 self.loss_terms = self.loss_terms.to(self.device, self.dtype)
@@ -130,8 +130,8 @@ class ShardedProblem:
     def __repr__(self) -> str:
         dtype = str(self.dtype).removeprefix("torch.")
         return (
-            f"ShardedProblem({self.num_params:,} parameters, {self.num_examples:,} examples, "
-            f"{self.num_classes} classes, {dtype} on {self.device}, "
+            f"ShardedProblem({self.num_params:,} parameters, {self.num_examples:,} "
+            f"{unit(self.batches)}, {self.num_classes} classes, {dtype} on {self.device}, "
             f"rank {self.ranks.rank} of {self.ranks.size})"
         )
 
@@ -263,9 +263,7 @@ class ShardedProblem:
             if not own:
                 continue
             batch = Batch.of(part, targets.cpu(), self.loss_terms)
-            if isinstance(self.loss_terms, CrossEntropy | MeanSquaredError):
-                checks.check_labels(batch.targets, self.num_classes, index)
-                checks.check_target_kind(batch.targets, self.loss_terms, index)
+            checks.check_targets(batch.targets, self.loss_terms, self.num_classes, index)
             yield batch
 
     def _check_passes(self, data: Any, z: Float[Tensor, "R C"]) -> None:

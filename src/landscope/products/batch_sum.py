@@ -12,7 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscope.arguments import flag, shown, whole
 from landscope.problem import Batch, Problem
+from landscope.problem.checks import first_line
 from landscope.problem.measuring import measuring
 from landscope.products.batch_derivative import BatchDerivative, Product
 from landscope.products.method import ProductMethod
@@ -135,8 +137,8 @@ class BatchSum:
         self._asked = checked_method(method)
         self._problem = problem
         self._derivative = derivative
-        self._memory_limit = memory_limit
-        self._self_check = self_check
+        self._memory_limit = None if memory_limit is None else whole("memory_limit", memory_limit)
+        self._self_check = flag("self_check", self_check)
         self.method = self._asked
         self._reason = "as asked for"
         self._num_products, self._num_expected = 0, EXPECTED_PRODUCTS
@@ -247,7 +249,7 @@ class BatchSum:
             try:
                 self._use_traced(self._asked)
             except UNTRACEABLE as refusal:
-                self._use_reference(f"the model cannot be traced ({_first_line(refusal)})")
+                self._use_reference(f"the model cannot be traced ({first_line(refusal)})")
         elif self._asked is not ProductMethod.AUTO:
             self._use_plain(self._asked, "as asked for")
         elif many:
@@ -284,7 +286,7 @@ class BatchSum:
         try:
             self._use_traced(ProductMethod.LINEARIZED)
         except UNTRACEABLE as refusal:
-            self._use_untraced(f"the model cannot be traced ({_first_line(refusal)})")
+            self._use_untraced(f"the model cannot be traced ({first_line(refusal)})")
 
     def _use_untraced(self, why: str) -> None:
         """Reverse mode through kept graphs where memory holds them, else forward mode."""
@@ -370,7 +372,7 @@ class BatchSum:
             error = self._error()
         except (NotImplementedError, RuntimeError) as refusal:
             # Only forward mode is missing; what fails in reverse mode too will say so itself.
-            self._use_reference(f"it has no forward-mode derivative ({_first_line(refusal)})")
+            self._use_reference(f"it has no forward-mode derivative ({first_line(refusal)})")
             return
         if not self._is_wrong(error):
             return
@@ -464,7 +466,7 @@ def checked_method(method: ProductMethod | str) -> ProductMethod:
         return ProductMethod(method)
     except ValueError:
         accepted = ", ".join(repr(m.value) for m in ProductMethod)
-        raise ValueError(f"method is {method!r}; accepted are {accepted}") from None
+        raise ValueError(f"method is {shown(method)}; accepted are {accepted}") from None
 
 
 def bytes_of(tensors: Any) -> int:
@@ -486,7 +488,3 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return psutil.virtual_memory().available
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__

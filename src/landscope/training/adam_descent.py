@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from torch.func import grad
 from torch.optim import Adam
 
+from landscope.arguments import real, whole
 from landscope.hyperplanes import AffineHyperplane
 from landscope.problem import Batch, NonFiniteError, Problem
 from landscope.products.example_chunks import joinable
+from landscope.training.config import MOST_STEPS
 from landscope.training.learning_rate import learning_rate
 
 
@@ -33,6 +35,11 @@ class AdamDescent:
     full_step_size : float
         The learning rate where all weights are trained.
 
+    Raises
+    ------
+    ValueError
+        For a number that is not positive, or no whole one of steps or examples.
+
     Examples
     --------
     >>> AdamDescent().rate_in_hyperplane(num_params=10_000, dim=100)
@@ -45,9 +52,10 @@ class AdamDescent:
     full_step_size: float = 0.002
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not value > 0:
-                raise ValueError(f"{name} is {value}; it must be positive")
+        for name in ("steps", "batch_size"):
+            whole(name, getattr(self, name), 1, MOST_STEPS)
+        for name in ("step_size", "full_step_size"):
+            real(name, getattr(self, name), "(0, ∞)")
 
     def rate_in_hyperplane(self, num_params: int, dim: int) -> float:
         """Learning rate of θ before it falls."""

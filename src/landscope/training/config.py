@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from landscope.arguments import LARGEST_SEED, MOST_PROBES
 from landscope.hyperplanes import BasisKind, random_kind
 from landscope.products import ProductMethod
 from landscope.training.learning_rate import Decay
@@ -28,11 +29,28 @@ from landscope.zoo.choices import (
     listed,
 )
 
+MOST_STEPS = 10**9
+"""Of training: years of work."""
 
-class MeasureConfig(BaseModel):
+MOST_MEASUREMENTS = 10**6
+"""Each is a file of its own in one folder."""
+
+MOST_EXAMPLES = 10**9
+"""No data set has more."""
+
+Steps = Annotated[PositiveInt, Field(le=MOST_STEPS)]
+Examples = Annotated[PositiveInt, Field(le=MOST_EXAMPLES)]
+SeedNumber = Annotated[NonNegativeInt, Field(le=LARGEST_SEED)]
+
+
+class Choices(BaseModel):
+    """Choices by name: no others, their numbers finite, and not to be changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class MeasureConfig(Choices):
     """How each snapshot is measured: keyword arguments of `landscope.measure`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_eigenvalues: PositiveInt | None = Field(
         default=None,
@@ -46,13 +64,18 @@ class MeasureConfig(BaseModel):
         examples=[10],
     )
     num_probes: int = Field(
-        default=8, ge=2, description="Random vectors that each spectral density averages over."
+        default=8,
+        ge=2,
+        le=MOST_PROBES,
+        description="Random vectors that each spectral density averages over.",
     )
-    num_steps: PositiveInt = Field(
+    num_steps: Steps = Field(
         default=60, description="Lanczos steps on each random vector of a spectral density."
     )
     tol: PositiveFloat = Field(
-        default=1e-4, description="Residual of each eigenpair, relative to the largest eigenvalue."
+        default=1e-4,
+        lt=1,
+        description="Residual of each eigenpair, relative to the largest eigenvalue.",
     )
     method: ProductMethod = Field(
         default=ProductMethod.AUTO,
@@ -66,10 +89,8 @@ class MeasureConfig(BaseModel):
     )
 
 
-class HyperplaneConfig(BaseModel):
+class HyperplaneConfig(Choices):
     """The hyperplane that training keeps to: a random one through the initial weights."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dim: PositiveInt | None = Field(
         default=None,
@@ -82,7 +103,7 @@ class HyperplaneConfig(BaseModel):
     )
 
 
-class TrainConfig(BaseModel):
+class TrainConfig(Choices):
     """What to train, how, and when to measure.
 
     Two runs with equal configurations give the same weights on the same machine; `device` and
@@ -96,8 +117,6 @@ class TrainConfig(BaseModel):
     >>> config.identity() == config.model_copy(update={"device": "cuda"}).identity()
     True
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: DatasetName = Field(default="digits", description=f"Data set: {listed(DATASETS)}.")
     classes: tuple[NonNegativeInt, ...] | None = Field(
@@ -123,19 +142,19 @@ class TrainConfig(BaseModel):
         default=HyperplaneConfig(), description="The hyperplane that training keeps to."
     )
 
-    train_examples: PositiveInt | None = Field(
+    train_examples: Examples | None = Field(
         default=None,
         description="Training examples to keep, classes balanced; all of them if absent.",
         examples=[1000],
     )
-    test_examples: PositiveInt | None = Field(
+    test_examples: Examples | None = Field(
         default=None,
         description="Test examples that accuracy is taken on, classes balanced; all if absent.",
         examples=[1000],
     )
 
-    steps: PositiveInt = Field(default=600, description="Number of updates of the weights.")
-    batch_size: PositiveInt = Field(default=64, description="Examples in a mini-batch.")
+    steps: Steps = Field(default=600, description="Number of updates of the weights.")
+    batch_size: Examples = Field(default=64, description="Examples in a mini-batch.")
     optimizer: Literal["sgd", "adam"] = Field(default="sgd", description="Rule of the update.")
     learning_rate: PositiveFloat = Field(
         default=0.05, description="Learning rate η₀ after warm-up."
@@ -152,22 +171,23 @@ class TrainConfig(BaseModel):
     warmup_steps: NonNegativeInt = Field(
         default=0, description="Updates over which the learning rate rises linearly to η₀."
     )
-    seed: NonNegativeInt = Field(
+    seed: SeedNumber = Field(
         default=0, description="Seed of the weights, the mini-batches and the measurements."
     )
 
     num_measurements: int = Field(
         default=8,
         ge=2,
+        le=MOST_MEASUREMENTS,
         description="How often to measure: the start, the end, and log-spaced between.",
     )
-    measure_examples: PositiveInt = Field(
+    measure_examples: Examples = Field(
         default=300, description="Training examples that are measured, classes balanced."
     )
     measure: MeasureConfig = Field(
         default=MeasureConfig(), description="How each snapshot is measured."
     )
-    checkpoint_every: PositiveInt = Field(
+    checkpoint_every: Steps = Field(
         default=200, description="Updates between checkpoints; each measured step has one besides."
     )
 

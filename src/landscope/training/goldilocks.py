@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from torch import nn
 
+from landscope import arguments as check
 from landscope.geometry import class_probabilities
 from landscope.geometry.point_operators import Methods, PointOperators
 from landscope.hyperplanes import (
@@ -21,13 +22,16 @@ from landscope.hyperplanes import (
 from landscope.hyperplanes.curvature import curvature_of
 from landscope.linalg.digest import digest
 from landscope.operators import Projected
-from landscope.problem import Problem
+from landscope.problem import Problem, checked_problem
 from landscope.problem.checks import check_one_process
 from landscope.products import ProductMethod
 from landscope.runs import Run
 
 RADII = tuple(np.geomspace(0.03, 30, 13).tolist())
 """Three decades around the point itself."""
+
+MOST_HYPERPLANES = 10_000
+"""Each is projected onto at each radius, and their bases are kept."""
 
 OPERATORS = {"": "hessian", "gauss_newton_": "gauss_newton"}
 """What is projected, by the prefix of its variables."""
@@ -132,12 +136,13 @@ def goldilocks(
     >>> zone.trace_over_norm.dims, zone.sizes["hyperplane"]
     (('radius',), 3)
     """
-    checked = [_checked_radius(radius) for radius in radii]
-    if not checked:
-        raise ValueError("radii is empty; name at least one radius")
-    if num_hyperplanes < 1:
-        raise ValueError(f"num_hyperplanes is {num_hyperplanes}; it must be at least 1")
-    check_one_process(problem.ranks, "goldilocks")
+    check_one_process(checked_problem(problem).ranks, "goldilocks")
+    checked = [check.real(each, r, "(0, ∞)") for each, r in check.several("radii", radii)]
+    num_hyperplanes = check.whole("num_hyperplanes", num_hyperplanes, 1, MOST_HYPERPLANES)
+    seed = check.seed(seed)
+    if exact is not None:
+        check.flag("exact", exact)
+    PointOperators(problem, method, memory_limit)  # refuses what it cannot use
     _warn_of_normalisation(problem)
     kind = random_kind(kind)
     bases = draw_bases(problem, dim, kind, num_hyperplanes, seed)
@@ -217,12 +222,6 @@ def _of_the_point(problem: Problem) -> dict[str, xr.Variable]:
         "accuracy": (found.accuracy.value, "1"),
     }
     return {name: xr.Variable((), value, {"units": u}) for name, (value, u) in numbers.items()}
-
-
-def _checked_radius(radius: float) -> float:
-    if not (0 < float(radius) < math.inf):
-        raise ValueError(f"radii holds {radius!r}; a radius must be positive and finite")
-    return float(radius)
 
 
 def _warn_of_normalisation(problem: Problem) -> None:

@@ -11,14 +11,16 @@ import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
+from landscope import arguments as check
 from landscope.geometry import class_probabilities
-from landscope.hyperplanes import AffineHyperplane, BasisKind
+from landscope.hyperplanes import AffineHyperplane, BasisKind, random_kind
 from landscope.linalg import Estimate
 from landscope.linalg.digest import digest
-from landscope.problem import Problem
+from landscope.problem import Problem, checked_problem
 from landscope.problem.checks import check_one_process
 from landscope.runs import Run
 from landscope.training.adam_descent import AdamDescent
+from landscope.training.goldilocks import MOST_HYPERPLANES
 
 Progress = Callable[[int, int, str], None]
 Score = Callable[[Problem], float]
@@ -198,10 +200,27 @@ def intrinsic_dimension(
     >>> bool(found.dimension <= 32)
     True
     """
-    descent, test = descent or AdamDescent(), test or problem
-    check_one_process(problem.ranks, "intrinsic_dimension")
-    _check(problem, dims, test, threshold, num_seeds)
-    planned = _doubling(problem.num_params) if dims is None else sorted(set(dims))
+    descent = AdamDescent() if descent is None else descent
+    test = problem if test is None else test
+    check_one_process(checked_problem(problem).ranks, "intrinsic_dimension")
+    D = problem.num_params
+    threshold = check.real("threshold", threshold, "(0, 1]")
+    num_seeds = check.whole("num_seeds", num_seeds, 1, MOST_HYPERPLANES)
+    seed, kind = check.seed(seed), random_kind(kind)
+    if not isinstance(descent, AdamDescent):
+        raise TypeError(f"descent is {check.shown(descent)}; it must be an AdamDescent(...)")
+    if not callable(score):
+        raise TypeError(f"score is {check.shown(score)}; it must be a function of a Problem")
+    if checked_problem(test, "test").num_params != D:
+        raise ValueError(
+            f"test has {test.num_params:,} parameters; it must be the same model as problem, which "
+            f"has {D:,}"
+        )
+    if dims is None:
+        planned = _doubling(D)
+    else:
+        wanted = check.several("dims", dims)
+        planned = sorted({check.whole(each, dim, 1, D, "D") for each, dim in wanted})
     kept = (
         None if run is None else Run.create(run, _identity(problem, num_seeds, kind, descent, seed))
     )
@@ -262,23 +281,3 @@ def _identity(
         "num_seeds": num_seeds,
         "seed": seed,
     }
-
-
-def _check(
-    problem: Problem, dims: Sequence[int] | None, test: Problem, threshold: float, num_seeds: int
-) -> None:
-    D = problem.num_params
-    for dim in dims or ():
-        if isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= D:
-            raise ValueError(f"dims holds {dim!r}; dimensions are integers from 1 to D = {D:,}")
-    if dims is not None and not len(dims):
-        raise ValueError("dims is empty; name at least one dimension")
-    if not 0 < threshold <= 1:
-        raise ValueError(f"threshold is {threshold}; it must lie in (0, 1]")
-    if num_seeds < 1:
-        raise ValueError(f"num_seeds is {num_seeds}; it must be at least 1")
-    if test.num_params != D:
-        raise ValueError(
-            f"test has {test.num_params:,} parameters; it must be the same model as problem, which "
-            f"has {D:,}"
-        )

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from landscope.arguments import real
+
 
 class OverheadWarning(UserWarning):
     """Scheduled measurements were left out to keep within the share of time they may take."""
@@ -44,11 +46,7 @@ class Overhead:
     def __init__(
         self, most: float | None = None, clock: Callable[[], float] = time.perf_counter
     ) -> None:
-        if most is not None and not 0 < most < 1:
-            raise ValueError(
-                f"max_overhead is {most}; it must be a share of the time between 0 and 1, or None"
-            )
-        self.most = most
+        self.most = None if most is None else real("max_overhead", most, "(0, 1)")
         self.spent = 0.0
         self._clock = clock
         self._start = clock()

@@ -1,9 +1,9 @@
 """Measurements taken along any training loop."""
 
 import inspect
-import operator
+import re
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -14,8 +14,10 @@ import xarray as xr
 from torch import Tensor, nn
 
 from landscope import geometry
+from landscope.arguments import flag, number_in, shown, whole
+from landscope.geometry.definitions import DEFINITIONS
 from landscope.hyperplanes import HyperplaneModel
-from landscope.problem import Problem
+from landscope.problem import Problem, checked_problem
 from landscope.problem.data import fingerprints
 from landscope.products import ProductMethod
 from landscope.runs import Run
@@ -27,6 +29,15 @@ from landscope.training.summary import summarize
 
 KEPT_BYTES = 2**30
 """Eigenvectors up to this size are kept in the run, so that a resumed one starts from the same."""
+
+LAST_STEP = 2**62
+"""Steps are kept in 64 bits."""
+
+MEASURED_NAMES = {"step", *DEFINITIONS}.union(*(one.dims for one in DEFINITIONS.values()))
+"""Variables and dimensions of a snapshot."""
+
+LOOP_SCALARS = ("learning_rate",)
+"""What the loop knows as well as the optimiser that is measured."""
 
 Measure = Callable[..., xr.Dataset]
 Point = nn.Module | Tensor | Mapping[str, Tensor]
@@ -137,7 +148,12 @@ class Recorder:
     ) -> None:
         self._overhead = Overhead(max_overhead)
         self._scheduled = as_predicate(schedule)
-        self.problem = problem
+        self.problem = checked_problem(problem)
+        if optimizer is not None:
+            geometry.readable(optimizer)
+        if measure is not None and not callable(measure):
+            raise TypeError(f"measure is {shown(measure)}; it must be a function problem → Dataset")
+        warm_start, trackers = flag("warm_start", warm_start), _checked_trackers(trackers)
         about = identity(problem)
         with problem.together():
             self.run = _opened(run, about) if problem.leads else None
@@ -210,7 +226,9 @@ class Recorder:
             Numbers to keep beside the measurements, such as the learning rate; a DataArray brings
             its attributes along.
         """
-        step = operator.index(step)
+        step = whole("step", step, 0, LAST_STEP)
+        if scalars is not None:
+            _check_scalars(scalars)
         if not self._wanted(step):
             return
         if not self._affordable():
@@ -298,6 +316,37 @@ def _opened(run: Run | str | Path | None, about: dict[str, Any]) -> Run:
     if run is None:
         raise TypeError("run is None; it must be a Run or the path of its folder")
     return run if isinstance(run, Run) else Run.create(run, about)
+
+
+def _checked_trackers(trackers: Any) -> tuple[Tracker, ...]:
+    """Trackers, each of which can be told of a snapshot and closed."""
+    given = tuple(trackers) if isinstance(trackers, Iterable) else (trackers,)
+    for tracker in given:
+        if not (callable(getattr(tracker, "log", None)) and hasattr(tracker, "close")):
+            raise TypeError(
+                f"trackers holds {shown(tracker)}; each must have log(step, snapshot) and close()"
+            )
+    return given
+
+
+def _check_scalars(scalars: Mapping[str, float | xr.DataArray]) -> None:
+    """Refuse what no snapshot can hold, or would hold in the place of what is measured."""
+    if not isinstance(scalars, Mapping):
+        raise TypeError(f"scalars is {shown(scalars)}; it must map names to numbers")
+    for name, value in scalars.items():
+        if not isinstance(name, str) or not re.fullmatch(r"\w[\w.+@ -]*", name) or name[-1] == " ":
+            raise ValueError(
+                f"scalars has the name {shown(name)}; accepted are letters, digits and _ . + @ - "
+                "within, as in names of variables of NetCDF"
+            )
+        if name.removesuffix("_stderr") in MEASURED_NAMES and name not in LOOP_SCALARS:
+            raise ValueError(
+                f"scalars has the name {name!r}, under which the snapshot has what is measured; "
+                "choose another"
+            )
+        of_numbers = isinstance(value, xr.DataArray) and value.dtype.kind in "fiub"
+        if not of_numbers and number_in(value) is None:
+            raise ValueError(f"scalars has {shown(value)} under {name!r}; it must be a number")
 
 
 def _skipped(run: Run) -> list[int]:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Collection
 from typing import Any
 
+from landscope.arguments import shown, whole
+
 Schedule = int | Collection[int] | Callable[[int], bool]
 
 
@@ -34,12 +36,8 @@ def measuring_steps(num_steps: int, num_measurements: int) -> list[int]:
     >>> measuring_steps(5, 5)
     [0, 1, 2, 3, 5]
     """
-    if num_steps < 0:
-        raise ValueError(f"num_steps is {num_steps}; it must be 0 or more")
-    if num_measurements < 2:
-        raise ValueError(
-            f"num_measurements is {num_measurements}; it must be at least 2: the start and the end"
-        )
+    num_steps = whole("num_steps", num_steps, 0)
+    num_measurements = whole("num_measurements", num_measurements, 2)  # the start and the end
     last = min(num_measurements - 1, num_steps)
     steps = [0]
     for i in range(1, last + 1):
@@ -77,10 +75,13 @@ def as_predicate(schedule: Schedule) -> Callable[[int], bool]:
             raise ValueError(f"schedule is {every}; to measure every n steps, n must be positive")
         return lambda step: step % every == 0
     if isinstance(schedule, Collection) and all(_is_step(step) for step in schedule):
-        return frozenset(map(int, schedule)).__contains__
+        steps = frozenset(map(int, schedule))
+        if steps and min(steps) < 0:
+            raise ValueError(f"schedule holds the step {min(steps)}; steps are counted from 0")
+        return steps.__contains__
     raise TypeError(
-        f"schedule is {schedule!r}; accepted are an int (every n steps), a collection of steps "
-        "and a function step -> bool"
+        f"schedule is {shown(schedule)}; accepted are an int (every n steps), a collection of "
+        "steps and a function step -> bool"
     )
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from landscope.arguments import shown
 from landscope.zoo.datasets import DATASETS
 from landscope.zoo.networks import NETWORKS, NONLINEARITIES, NORMALIZATIONS
 
@@ -23,7 +24,7 @@ def listed(names: Collection[str]) -> str:
 def _one_of(names: Collection[str]) -> AfterValidator:
     def check(name: str) -> str:
         if name not in names:
-            raise ValueError(f"{name!r} is not known; accepted are {listed(names)}")
+            raise ValueError(f"{shown(name)} is not known; accepted are {listed(names)}")
         return name
 
     return AfterValidator(check)

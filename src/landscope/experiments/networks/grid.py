@@ -5,10 +5,12 @@ from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from landscope.arguments import whole
 from landscope.experiments.networks.cell import Cell, Trained, follow
-from landscope.experiments.processes import Processes, free_processes
+from landscope.experiments.processes import MOST_PROCESSES, Processes, free_processes
 from landscope.experiments.progress import Progress, silent
 from landscope.experiments.threads import on_threads
+from landscope.problem.checks import checked_device
 from landscope.system.folder import make_writable
 
 Engine = Callable[[], Executor]
@@ -48,8 +50,10 @@ class Grid:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        if self.processes is not None and self.processes < 1:
-            raise ValueError(f"processes is {self.processes}; it must be at least 1")
+        if self.processes is not None:
+            whole("processes", self.processes, 1, MOST_PROCESSES)
+        if self.engine is None:  # other machines may have other devices
+            checked_device(self.device)
 
     def trained(self, cells: Sequence[Cell], progress: Progress = silent) -> list[Trained]:
         """Train and measure those cells that are not complete yet.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from landscope.arguments import whole
 from landscope.experiments.progress import Progress, silent
 from landscope.experiments.random_model.draw import describe
 from landscope.experiments.random_model.sweep import LONG_NAMES, sweep
@@ -17,6 +18,9 @@ from landscope.random_model import RandomModel
 from landscope.runs import Run
 
 MOST_VALUES = 200
+
+MOST_DRAWS = 1_000_000
+"""Each takes a fraction of a second at least."""
 
 _OVER_DRAWS = "draws_of_"
 
@@ -60,8 +64,7 @@ def sample_model(
     ValueError
         For parameters that make no model, a sweep of too few or too many values, or no draw.
     """
-    if num_draws < 1:
-        raise ValueError(f"num_draws is {num_draws}; it must be at least 1")
+    num_draws = whole("num_draws", num_draws, 1, MOST_DRAWS)
     if swept is not None and not 2 <= len(values) <= MOST_VALUES:
         raise ValueError(f"{swept} has {len(values)} values; a sweep takes 2 to {MOST_VALUES}")
     changes: list[dict[str, Any]] = [{swept: value} for value in values] if swept else [{}]

@@ -56,7 +56,7 @@ class FullyConnected(nn.Module):
     ) -> None:
         super().__init__()
         num_inputs = math.prod(checked_input_shape(input_shape))
-        checked_num_classes(num_classes)
+        num_classes = checked_num_classes(num_classes)
         layers: list[nn.Module] = [nn.Flatten()]
         for num_outputs in scaled(hidden, width):
             layers += [

@@ -1,13 +1,19 @@
 """Networks by name, built reproducibly."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import nn
 
+from landscope.arguments import seed as check_seed
+from landscope.random_model.memory import refuse_beyond_memory
 from landscope.zoo.networks.fully_connected import FullyConnected
 from landscope.zoo.networks.resnet20 import ResNet20
 from landscope.zoo.networks.small_cnn import SmallCNN
+
+VECTORS = 60
+"""As many vectors of weight space training and measuring hold together: 40 span a Krylov space."""
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "fully_connected": FullyConnected,
@@ -50,6 +56,9 @@ def make_network(
     ------
     ValueError
         If an argument is none of those accepted.
+    MemoryError
+        If the network, its gradient, and the vectors of its size that a measurement holds, do not
+        fit into memory.
 
     Examples
     --------
@@ -59,13 +68,18 @@ def make_network(
     """
     if name not in NETWORKS:
         raise ValueError(f"network name={name!r} is unknown; it is one of {list(NETWORKS)}")
+    build = partial(
+        NETWORKS[name],
+        input_shape,
+        num_classes,
+        nonlinearity=nonlinearity,
+        normalization=normalization,
+        width=width,
+    )
+    with torch.device("meta"):  # its size alone, in no memory
+        size = sum(tensor.numel() * tensor.itemsize for tensor in build().parameters())
+    refuse_beyond_memory(VECTORS * size, f"a network of width {width:g}, trained and measured,")
     # The generator is seeded itself: torch.manual_seed would reach those of other devices too.
     with torch.device("cpu"), torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        return NETWORKS[name](
-            input_shape,
-            num_classes,
-            nonlinearity=nonlinearity,
-            normalization=normalization,
-            width=width,
-        )
+        torch.default_generator.manual_seed(check_seed(seed))
+        return build()

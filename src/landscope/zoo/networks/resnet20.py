@@ -59,7 +59,7 @@ class ResNet20(nn.Module):
     ) -> None:
         super().__init__()
         num_channels, _, _ = checked_image_shape(input_shape, smallest=4)
-        checked_num_classes(num_classes)
+        num_classes = checked_num_classes(num_classes)
         channels = scaled(_CHANNELS, width)
         self.stem = _NormalizedConv(num_channels, channels[0], 1, normalization)
         self.nonlinearity = make_nonlinearity(nonlinearity)

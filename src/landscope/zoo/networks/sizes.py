@@ -1,7 +1,11 @@
 """What is accepted as the size of a network: input shape, classes, width."""
 
-import math
 from collections.abc import Sequence
+
+from landscope.arguments import real, whole
+
+LARGEST_LAYER = 10**6
+"""Units of a layer: with a second one of this size its weights take 4 TB."""
 
 
 def checked_input_shape(input_shape: Sequence[int]) -> tuple[int, ...]:
@@ -28,9 +32,7 @@ def checked_image_shape(input_shape: Sequence[int], smallest: int) -> tuple[int,
 
 def checked_num_classes(num_classes: int) -> int:
     """Return `num_classes` if it is an integer of at least 2, or refuse it."""
-    if not isinstance(num_classes, int) or num_classes < 2:
-        raise ValueError(f"num_classes={num_classes!r} must be an integer of at least 2")
-    return num_classes
+    return whole("num_classes", num_classes, 2)
 
 
 def scaled(sizes: Sequence[int], width: float) -> tuple[int, ...]:
@@ -41,8 +43,12 @@ def scaled(sizes: Sequence[int], width: float) -> tuple[int, ...]:
     >>> scaled((16, 32), width=0.5)
     (8, 16)
     """
-    if not (math.isfinite(width) and width > 0):
-        raise ValueError(f"width={width!r} must be a positive number that multiplies layer sizes")
+    width = real("width", width, "(0, ∞)")
     if not all(isinstance(size, int) and size > 0 for size in sizes):
         raise ValueError(f"layer sizes {tuple(sizes)!r} must be positive integers")
+    if max(sizes, default=0) * width > LARGEST_LAYER:
+        raise ValueError(
+            f"width is {width:g}, with which a layer has {max(sizes) * width:.3g} units; accepted "
+            f"are at most {LARGEST_LAYER:,}"
+        )
     return tuple(max(1, round(size * width)) for size in sizes)

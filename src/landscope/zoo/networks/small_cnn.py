@@ -56,7 +56,7 @@ class SmallCNN(nn.Module):
     ) -> None:
         super().__init__()
         num_inputs, height, width_px = checked_image_shape(input_shape, smallest=8)
-        checked_num_classes(num_classes)
+        num_classes = checked_num_classes(num_classes)
         layers: list[nn.Module] = []
         for num_outputs in scaled(_CHANNELS, width):
             layers += [

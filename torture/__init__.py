@@ -1,0 +1,1 @@
+"""What breaks a run or an argument check, done on purpose and counted: `make torture`."""

@@ -1,0 +1,65 @@
+"""docs/reliability.md from the counts of the campaigns, so that no figure in it is by hand."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+DOCS = Path("docs")
+RESULTS = DOCS / "reliability"
+"""One JSON file for each campaign."""
+
+HEAD = """# Reliability
+
+What was done to the instrument on purpose, and what came of it. `make torture` does it again and
+writes this page; short seeds of it are in the default suite."""
+
+
+def page(results: Mapping[str, Any]) -> str:
+    """The page of the campaigns whose results are there."""
+    parts = [HEAD, *(SECTIONS[name](results[name]) for name in SECTIONS if name in results)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _fuzz(found: Mapping[str, Any]) -> str:
+    return "\n".join(_lines_of_fuzz(found))
+
+
+def _lines_of_fuzz(found: Mapping[str, Any]) -> Iterator[str]:
+    versions = found["versions"]
+    yield "## Senseless input"
+    yield ""
+    yield (
+        "Arguments of Python, options of commands and entries of configuration files are drawn, "
+        "each known to be sensible or senseless. A fault is a traceback, an error of more than one "
+        "sentence or one that does not name the argument, more than ten seconds of processor time, "
+        "senseless input that is accepted or measured before it is refused, and sensible input "
+        f"that is refused. Python {versions['python']}, torch {versions['torch']}; "
+        "`python -m torture.fuzz --cases 10000`."
+    )
+    yield ""
+    yield "| input | cases | refused | accepted | faults | slowest |"
+    yield "|---|---|---|---|---|---|"
+    for kind, counts in found["kinds"].items():
+        yield (
+            f"| {kind} | {counts['cases']:,} | {counts['refused']:,} | {counts['accepted']:,} | "
+            f"{len(counts['faults'])} | {counts['slowest_seconds']:.1f} s |"
+        )
+    for kind, counts in found["kinds"].items():
+        for fault in counts["faults"]:
+            yield f"\n- {kind}: `{fault}`"
+
+
+SECTIONS = {"fuzz": _fuzz}
+"""What the page says of each campaign."""
+
+
+def main() -> None:
+    """Write the page."""
+    files = sorted(RESULTS.glob("*.json"))
+    results = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
+    (DOCS / "reliability.md").write_text(page(results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
