@@ -67,6 +67,21 @@ class Estimate(float):
         """Whether the value has no sampling error."""
         return self.stderr == 0.0
 
+    def scaled(self, factor: float) -> "Estimate":
+        """The estimate of ``factor`` times the number.
+
+        Parameters
+        ----------
+        factor : float
+            Such as a change of unit.
+
+        Returns
+        -------
+        Estimate
+        """
+        stderr = abs(factor) * self.stderr
+        return Estimate(factor * self.value, stderr, self.dof, self.num_products)
+
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Confidence interval by Student's t.
 

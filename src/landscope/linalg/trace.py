@@ -9,9 +9,10 @@ from torch import Tensor
 
 from landscope.linalg.deflation import Deflation
 from landscope.linalg.estimate import Estimate
+from landscope.linalg.normalised_product import NormalisedProduct
 from landscope.linalg.product import CountedProduct
-from landscope.linalg.stopping import FEWEST, check_spending, spend
-from landscope.linalg.xtrace import XTrace
+from landscope.linalg.stopping import check_spending, spend
+from landscope.linalg.xtrace import XTrace, exact_trace
 
 METHODS = ("xtrace", "hutch++", "hutchinson")
 
@@ -31,7 +32,8 @@ def trace(
         Symmetric; anything with ``@``, ``shape``, ``dtype`` and ``device``.
     num_probes : int, optional
         Products to spend, 30 by default, at least 4 ("xtrace", which spends an even number) or 2.
-        From D products on, the trace is exact. With ``rtol``, the most to spend, 1000 by default.
+        From D products on, the trace is exact. With ``rtol``, the most to spend; by default 1000,
+        or what D products take after probes where D is no larger.
     seed : int
         Seed of the random vectors.
     method : {"xtrace", "hutch++", "hutchinson"}
@@ -43,7 +45,7 @@ def trace(
           a Wigner spectrum; holds one vector for each product.
     rtol : float, optional
         Spend products until the standard error is at most ``rtol`` times the magnitude of the
-        value. Looking at the error few times, at growing numbers of products, leaves no bias that
+        value, which is exact once that would take D products. Looking at the error few times, at growing numbers of products, leaves no bias that
         200 runs would show, and intervals that cover as often as they say.
 
     Returns
@@ -102,14 +104,13 @@ def trace(
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     check_spending(num_probes, rtol, fewest=4 if method == "xtrace" else 2)
-    product = CountedProduct(A)
-    if product.space.dim <= (num_probes or FEWEST):
-        identity = product.space.identity()
-        value = product.space.gram(identity, product(identity)).trace()
-        return Estimate(value, num_products=product.count)
-    if method == "xtrace":
-        return spend(XTrace(product, seed), num_probes, rtol)
-    return spend(_DeflatedTrace(product, seed, sketch=method == "hutch++"), num_probes, rtol)
+    product = NormalisedProduct(A)
+    estimator = (
+        XTrace(product, seed)
+        if method == "xtrace"
+        else _DeflatedTrace(product, seed, sketch=method == "hutch++")
+    )
+    return spend(estimator, num_probes, rtol)
 
 
 class _DeflatedTrace:
@@ -145,4 +146,8 @@ class _DeflatedTrace:
         norm = math.hypot(space.norms(deflation.sketched_images).norm().item(), math.sqrt(square))
         value = sketched + left
         rounding = 10 * torch.finfo(space.dtype).eps * max(norm, abs(value))
-        return Estimate(value, math.hypot(math.sqrt(variance), rounding), dof, self.product.count)
+        stderr = math.hypot(math.sqrt(variance), rounding)
+        return Estimate(value, stderr, dof, self.product.count).scaled(self.product.unit)
+
+    def exact(self) -> Estimate:
+        return exact_trace(self.product)
