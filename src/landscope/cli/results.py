@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.text import Text
 
@@ -20,6 +19,7 @@ from landscope.cli.tables import (
 )
 from landscope.experiments import four_properties, read_table
 from landscope.runs import Run
+from landscope.training.intrinsic_dimension import said_crossing
 
 
 def write_report_of(run: Run, out: Path | None = None) -> None:
@@ -111,7 +111,7 @@ def print_intrinsic_dimension(run: Run) -> None:
     """Print what was reached in each dimension, and where the threshold is crossed."""
     found = run.snapshot(0)
     at, low, high = (found[f"dimension{end}"].item() for end in ("", "_low", "_high"))
-    reached = f"{at:.0f}, between {low:.0f} and {high:.0f}" if np.isfinite(at) else "not reached"
+    reached = said_crossing(at, low, high)
     share = f"{found.attrs['threshold']:.0%} of full training"
     Console().print(f"Intrinsic dimension, {share}: {reached}", intrinsic_dimension_table(found))
 

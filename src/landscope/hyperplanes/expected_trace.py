@@ -42,7 +42,7 @@ def expected_trace(
     >>> expected_trace(100.0, 10.0, num_params=100, dim=10)  # the identity: every P sees the same
     Estimate(10, exact)
     >>> expected_trace(1.0, 1.0, num_params=100, dim=10)
-    Estimate(0.10 ± 0.04)
+    Estimate(0.100 ± 0.042)
     """
     if not 1 <= dim <= num_params:
         raise ValueError(f"dim is {dim}; it must lie between 1 and num_params = {num_params}")

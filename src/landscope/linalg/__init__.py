@@ -7,6 +7,8 @@ from landscope.linalg.eigsh import ConvergenceWarning as ConvergenceWarning
 from landscope.linalg.eigsh import eigsh as eigsh
 from landscope.linalg.estimate import Estimate as Estimate
 from landscope.linalg.frobenius_norm import frobenius_norm as frobenius_norm
+from landscope.linalg.plus_minus import decimals_of as decimals_of
+from landscope.linalg.plus_minus import plus_minus as plus_minus
 from landscope.linalg.replicated import ReplicatedSpace as ReplicatedSpace
 from landscope.linalg.sharded import ShardedSpace as ShardedSpace
 from landscope.linalg.space import DenseSpace as DenseSpace

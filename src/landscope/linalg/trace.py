@@ -45,8 +45,9 @@ def trace(
           a Wigner spectrum; holds one vector for each product.
     rtol : float, optional
         Spend products until the standard error is at most ``rtol`` times the magnitude of the
-        value, which is exact once that would take D products. Looking at the error few times, at growing numbers of products, leaves no bias that
-        200 runs would show, and intervals that cover as often as they say.
+        value, which is exact once that would take D products. Looking at the error few times, at
+        growing numbers of products, leaves no bias that 200 runs would show, and intervals that
+        cover as often as they say.
 
     Returns
     -------
