@@ -1,5 +1,9 @@
 """Algorithms that know only ``A @ V`` and a vector space."""
 
+from landscope.linalg.davis_kahan import PairErrors as PairErrors
+from landscope.linalg.davis_kahan import cosine_errors as cosine_errors
+from landscope.linalg.davis_kahan import power_errors as power_errors
+from landscope.linalg.davis_kahan import top_errors as top_errors
 from landscope.linalg.diagonal import Diagonal as Diagonal
 from landscope.linalg.diagonal import diagonal as diagonal
 from landscope.linalg.eigenpairs import Eigenpairs as Eigenpairs

@@ -34,7 +34,7 @@ class NormalisedProduct(CountedProduct):
 
     def _images(self, block: Float[Tensor, "D b"]) -> Float[Tensor, "D b"]:
         images = super()._images(block)
-        if not self._found:
+        if not self._found and self.unit == 1.0:  # another one is that of an earlier search
             self._find_unit(block.shape[1], images)
         return images if self.unit == 1.0 else images / self.unit
 

@@ -28,6 +28,9 @@ from landscope.training.summary import summarize
 KEPT_BYTES = 2**30
 """Eigenvectors up to this size are kept in the run, so that a resumed one starts from the same."""
 
+_PRECONDITIONED = "preconditioned_hessian"
+"""The name under which its top eigenvector is kept."""
+
 Measure = Callable[..., xr.Dataset]
 Point = nn.Module | Tensor | Mapping[str, Tensor]
 """A model, a point (D,) of weight space, or parameters and buffers by name."""
@@ -143,7 +146,6 @@ class Recorder:
             self.run = _opened(run, about) if problem.leads else None
         self.skipped: list[int] = self._of_run(_skipped)
         self._optimizer = optimizer
-        self._steepest: Tensor | None = None
         self._trackers = trackers if problem.leads else ()
         self._measured: set[int] = set(self._of_run(Run.steps))
         self._measure = measure or geometry.measure
@@ -266,9 +268,10 @@ class Recorder:
             model,  # type: ignore[arg-type]  # a bare vector has been refused
             self._optimizer,
             sharpness=None if eigenvalues is None else float(eigenvalues[0]),
-            v0=self._steepest,
+            v0=self._eigenvectors.get(_PRECONDITIONED),
         )
-        self._steepest = found.vector
+        if self._warm_start and found.vector is not None:
+            self._eigenvectors[_PRECONDITIONED] = found.vector
         return snapshot.assign(found.variables())
 
     @property
