@@ -1,6 +1,7 @@
 """One data set with everything: its schema, its values, and that a seed repeats it."""
 
 import warnings
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import xarray as xr
 
 import landscope as ls
 from landscope.geometry.measure import settings, single_eigenvalues
-from landscope.geometry.point_operators import OPERATORS
+from landscope.geometry.point_operators import OPERATORS, PointOperators
 from landscope.products import ProductMethod
 from tests.reference.networks import CASES, dense
 
@@ -295,6 +296,45 @@ def test_what_cannot_be_measured_costs_nothing_else():
     assert np.isnan(dataset.tangent_kernel_drift)  # no reference was given
     assert np.isfinite(dataset.hessian_trace)
     assert np.isfinite(dataset.hessian_eigenvalues).all()
+
+
+def test_what_fails_is_tried_once_however_many_parts_need_it(monkeypatch):
+    """Three parts need the eigenpairs of H and of G, and one operator cannot be built."""
+    tried = []
+
+    def failing(problem, k, operator, **options):
+        tried.append(type(operator).__name__)
+        raise FloatingPointError("no product is finite")
+
+    class Unbuilt(OPERATORS["logit_curvature"]):
+        def __init__(self, *arguments, **options):
+            tried.append("LogitCurvature")
+            raise FloatingPointError("no product is finite")
+
+    monkeypatch.setattr(import_module("landscope.geometry.measure"), "curvature", failing)
+    monkeypatch.setitem(OPERATORS, "logit_curvature", Unbuilt)
+    parts = ("hessian", "gauss_newton", "hessian_split", "probabilities")
+    with pytest.warns(UserWarning, match="no product is finite"):
+        found = ls.measure(problem(), parts=parts)
+    assert tried == ["Hessian", "GaussNewton"]
+    assert found.attrs["failures"].count("no product is finite") == 3
+    assert np.isfinite(found.entropy)
+    point = PointOperators(problem())
+    for _ in range(2):
+        with pytest.raises(FloatingPointError):
+            point["logit_curvature"]
+    assert tried == ["Hessian", "GaussNewton", "LogitCurvature"]
+
+
+def test_errors_stand_beside_what_comes_from_eigenpairs(snapshot):
+    for name in ("hessian", "gauss_newton"):
+        for what in ("eigenvalues", "gradient_cosines", "gradient_power"):
+            error = snapshot[f"{name}_{what}_error"]
+            assert error.dims == ("rank",)
+            assert bool((error >= 0).all())
+            assert error.attrs["long_name"].startswith("bound on the error of")
+        assert snapshot[f"{name}_top_gradient_power_error"].dims == ()
+    assert snapshot.gauss_newton_share_error.dims == ("rank",)
 
 
 def test_parts_are_those_of_the_whole():

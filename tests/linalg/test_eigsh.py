@@ -143,6 +143,83 @@ def test_few_products_still_give_pairs(operator_with, max_products):
     torch.testing.assert_close(pairs.residuals, errors.norm(dim=0), rtol=1e-6, atol=1e-12)
 
 
+def multiples(dim=90):
+    return np.concatenate([[5, 5, 5, 3, 3, -4, -4], np.linspace(0, 1, dim - 7)])
+
+
+@pytest.mark.parametrize("which", ["LA", "SA", "LM", "BE"])
+@pytest.mark.parametrize("k", [1, 2, 5])
+@pytest.mark.usefixtures("without_shape_checks")
+def test_converged_says_that_the_search_has_ended(operator_with, which, k):
+    """Wherever the products run out, also while missed copies are looked for."""
+    operator = operator_with(multiples())
+    reference = expected(operator.matrix, k, which)
+    converged = []
+    for most in range(2 * k + 1, 75, 3):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", ConvergenceWarning)
+            pairs = eigsh(operator, k, which=which, tol=1e-3, max_products=most)
+        converged.append(pairs.converged)
+        assert len(said) == (not pairs.converged)
+        assert pairs.num_products <= most
+        if pairs.converged:
+            errors = operator.matrix @ pairs.vectors - pairs.vectors * pairs.values
+            assert errors.norm(dim=0).max() <= 1e-3 * 5
+            torch.testing.assert_close(pairs.values, reference, rtol=0, atol=2e-3 * 5)
+    assert converged[-1]
+    assert not converged[0]
+
+
+def test_products_that_run_out_while_copies_are_looked_for_are_said(operator_with):
+    operator = operator_with(multiples())
+    said = set()
+    for most in range(11, 75):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ConvergenceWarning)
+            pairs = eigsh(operator, 5, tol=1e-3, max_products=most)
+        said |= {"ruled out" in str(warning.message) for warning in caught}
+        assert pairs.converged == (not caught)
+    assert said == {True, False}
+
+
+@pytest.mark.parametrize("which", ["LA", "SA", "LM", "BE"])
+@pytest.mark.parametrize(
+    ("scale", "dtype"),
+    [
+        (1e-200, torch.float64),
+        (1e200, torch.float64),
+        (1e-300, torch.float64),
+        (1e-25, torch.float32),
+        (1e25, torch.float32),
+    ],
+)
+@pytest.mark.parametrize("dim", [30, 100])
+def test_scale_changes_the_unit_alone(operator_with, which, scale, dtype, dim):
+    plain = operator_with(multiples(dim), dtype=dtype)
+    scaled = operator_with(scale * multiples(dim), dtype=dtype)
+    ours, theirs = (eigsh(operator, 4, which=which) for operator in (scaled, plain))
+    assert ours.converged
+    rounding = 1e3 * torch.finfo(dtype).eps
+    torch.testing.assert_close(ours.values / scale, theirs.values, rtol=0, atol=5 * rounding)
+    matrix, vectors = scaled.matrix.double() / scale, ours.vectors.double()
+    errors = (matrix @ vectors - vectors * (ours.values / scale)).norm(dim=0)
+    assert errors.max() <= 1e-4 * 5
+    torch.testing.assert_close(ours.residuals / scale, errors, rtol=1e-3, atol=rounding)
+
+
+@pytest.mark.parametrize(
+    ("k", "which", "columns"),
+    [(1, "LA", [3]), (1, "SA", [50]), (1, "LM", [5]), (2, "BE", [30, 40]), (2, "LA", [3, 4])],
+)
+def test_exact_eigenvectors_of_other_values_mislead_nobody(operator_of, k, which, columns):
+    """A Krylov space from them holds nothing else, and their residuals are zero."""
+    values = torch.linspace(0, 5, 100, dtype=torch.float64)
+    start = torch.eye(100, dtype=torch.float64)[:, columns]
+    pairs = eigsh(operator_of(torch.diag(values)), k, which=which, tol=1e-4, v0=start)
+    assert pairs.converged
+    torch.testing.assert_close(pairs.values, wanted(values, k, which), rtol=0, atol=5e-4)
+
+
 def test_small_basis_restarts_often_and_converges(operator_with):
     operator = operator_with(np.linspace(0, 1, 300) ** 2)
     pairs = eigsh(operator, 5, tol=1e-9, basis_size=11)

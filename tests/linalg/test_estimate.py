@@ -46,11 +46,15 @@ def test_copies_keep_the_error(duplicate):
 @pytest.mark.parametrize(
     ("estimate", "text"),
     [
-        (Estimate(3.2071, 0.0412), "Estimate(3.21 ± 0.04)"),
+        (Estimate(3.2071, 0.0412), "Estimate(3.207 ± 0.041)"),
         (Estimate(3.2071), "Estimate(3.2071, exact)"),
-        (Estimate(0.0, 0.3), "Estimate(0.0 ± 0.3)"),
+        (Estimate(0.0, 0.3), "Estimate(0.00 ± 0.30)"),
         (Estimate(152.3, 21.0), "Estimate(152 ± 21)"),
-        (Estimate(1.234e-9, 4e-11), "Estimate((1.23 ± 0.04)e-09)"),
+        (Estimate(1.234e-9, 4e-11), "Estimate((1.234 ± 0.040)e-09)"),
+        (Estimate(52.31, 9.96), "Estimate(52 ± 10)"),
+        (Estimate(0.5, 0.0996), "Estimate(0.50 ± 0.10)"),
+        (Estimate(123456.0, 4321.0), "Estimate(123500 ± 4300)"),
+        (Estimate(1e200, 3e184), "Estimate(1e+200 ± 3.0e+184)"),
         (Estimate(math.nan, 1.0), "Estimate(nan ± 1)"),
     ],
 )

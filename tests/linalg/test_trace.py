@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from landscope.linalg import frobenius_norm, trace
 from landscope.linalg.xtrace import leave_out
 
+from .conftest import MatrixOperator
+
 NUM_RUNS = 200
 DIM = 90
 
@@ -140,7 +142,8 @@ def test_stopping_at_an_error_is_honest(operator_with, estimator, spectrum):
     spent = {estimate.num_products for estimate in estimates}
     assert len(spent) > 1
     assert all(estimate.stderr <= rtol * abs(estimate) for estimate in estimates)
-    inside = [low <= truth <= high for low, high in (e.interval() for e in estimates)]
+    rounding = 1e-13 * abs(truth)  # of an exact value
+    inside = [a - rounding <= truth <= b + rounding for a, b in (e.interval() for e in estimates)]
     assert 0.90 <= np.mean(inside) <= 0.99
     scatter = np.std([float(estimate) for estimate in estimates])
     mean = np.mean([float(estimate) for estimate in estimates])
@@ -211,3 +214,67 @@ def test_xtrace_is_nearer_than_hutchs_where_eigenvalues_decay(operator_with):
         for method in (trace, hutch_plus_plus, hutchinson)
     ]
     assert errors[0] < errors[1] < errors[2] / 2
+
+
+def of_kind(kind, dim):
+    ones = np.ones(dim)
+    return {
+        "zero": 0 * ones,
+        "rank one": np.eye(1, dim)[0],
+        "traceless": np.where(np.arange(dim) % 2, -1.0, 1.0) * (np.arange(dim) < dim // 2 * 2),
+        "Wigner": np.linspace(-1, 2, dim),
+    }[kind]
+
+
+SCALES = [
+    (1.0, torch.float64),
+    (1e-200, torch.float64),
+    (1e200, torch.float64),
+    (1e-30, torch.float32),
+    (1e30, torch.float32),
+]
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("kind", ["zero", "rank one", "traceless", "Wigner"])
+@pytest.mark.parametrize(("scale", "dtype"), SCALES)
+def test_an_error_of_nearly_nothing_ends_at_the_exact_value(
+    operator_with, estimator, kind, scale, dtype
+):
+    """After at most D products beside those spent on probes, and at any scale."""
+    for dim in (1, 2, 3, 31, 70):
+        operator = operator_with(of_kind(kind, dim) * scale, dtype=dtype)
+        norm = operator.matrix.double().div(scale).norm().item()
+        truth = truth_of(estimator, MatrixOperator(operator.matrix.double() / scale))
+        for most in (None, dim + 5, dim + 40):
+            operator.num_products = 0
+            estimate = estimator(operator, num_probes=most and max(most, 4), rtol=1e-17)
+            assert estimate.exact
+            assert estimate.num_products == operator.num_products < 2 * dim + 1
+            assert most is None or operator.num_products <= max(most, 4)
+            allowed = 100 * torch.finfo(dtype).eps * norm
+            assert estimate.value / scale == pytest.approx(truth, abs=allowed)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize(("scale", "dtype"), SCALES[1:])
+def test_scale_changes_the_unit_alone(operator_with, estimator, scale, dtype):
+    plain, scaled = (
+        estimator(operator_with(c * SPECTRA["loss Hessian"], dtype=dtype), num_probes=20)
+        for c in (1.0, scale)
+    )
+    eps = torch.finfo(dtype).eps
+    assert scaled / scale == pytest.approx(plain, rel=1e4 * eps)
+    assert scaled.stderr / scale == pytest.approx(plain.stderr, rel=1e5 * eps)
+
+
+def test_all_products_together_never_exceed_what_was_given(operator_with):
+    """Also by one product, and where the exact value would need more."""
+    operator = operator_with(SPECTRA["Wigner"])
+    for most in (30, 31, 45, 61, 89):
+        for estimator in ESTIMATORS:
+            operator.num_products = 0
+            estimate = estimator(operator, num_probes=most, rtol=1e-9)
+            assert estimate.num_products == operator.num_products in (most, most - 1)
+            assert np.isfinite(estimate.stderr)
+            assert not estimate.exact

@@ -159,6 +159,30 @@ def test_the_optimiser_s_distance_from_the_edge_is_in_the_snapshot(tmp_path):
     assert last.sharpness_limit.attrs["rule"] == "AdamW"
 
 
+def test_the_preconditioned_sharpness_does_not_depend_on_what_was_measured_before(tmp_path):
+    """A resumed run's is the uninterrupted one's: in one process, both take the same products."""
+
+    def recorded(folder, stops):
+        model = make_model()
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+        step = 0
+        for stop in stops:
+            problem = make_problem(model)
+            with Recorder(problem, folder, 1, loss_and_length, optimizer=optimizer) as recorder:
+                while step < stop:
+                    recorder.step(model, step)
+                    optimizer.zero_grad()
+                    with torch.random.fork_rng():
+                        torch.manual_seed(step)
+                        cross_entropy(model(DATA[0]), DATA[1]).backward()
+                    optimizer.step()
+                    step += 1
+        return recorder.run.trajectory().preconditioned_sharpness.values
+
+    whole, resumed = recorded(tmp_path / "whole", [4]), recorded(tmp_path / "resumed", [2, 4])
+    np.testing.assert_allclose(resumed, whole, rtol=1e-6)  # float32's rounding; tol is 1e-4
+
+
 def test_an_optimiser_that_cannot_be_read_is_refused_before_anything_is_measured(tmp_path):
     model, calls = make_model(), []
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

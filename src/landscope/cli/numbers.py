@@ -2,6 +2,8 @@
 
 import math
 
+from landscope.linalg import decimals_of, plus_minus
+
 _DIGITS = 4
 
 
@@ -26,10 +28,7 @@ def with_error(value: float, stderr: float = 0.0) -> str:
     """
     if not _has_error(value, stderr):
         return _plain(value)
-    decimals = 1 - math.floor(math.log10(stderr))
-    if not -3 <= decimals <= 8:
-        return f"{value:.{_DIGITS}g} ± {stderr:.2g}"
-    return f"{value:.{max(decimals, 0)}f} ± {stderr:.{max(decimals, 0)}f}"
+    return plus_minus(value, stderr)
 
 
 def with_error_in_brackets(value: float, stderr: float = 0.0) -> str:
@@ -42,7 +41,7 @@ def with_error_in_brackets(value: float, stderr: float = 0.0) -> str:
     """
     if not _has_error(value, stderr):
         return _plain(value)
-    decimals = max(0, -math.floor(math.log10(stderr)))
+    decimals = max(0, decimals_of(stderr) - 1)
     if decimals > 6:
         return _plain(value)
     in_last_digits = round(stderr * 10**decimals)

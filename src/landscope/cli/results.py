@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 from rich.console import Console
 from rich.text import Text
@@ -23,6 +22,7 @@ from landscope.cli.tables import (
 from landscope.experiments import four_properties
 from landscope.runs import Run
 from landscope.system.folder import make_writable
+from landscope.training.intrinsic_dimension import said_crossing
 
 
 def write_report_of(run: Run, out: Path | None = None) -> None:
@@ -115,7 +115,7 @@ def print_intrinsic_dimension(run: Run) -> None:
     """Print what was reached in each dimension, and where the threshold is crossed."""
     found = _only_snapshot(run)
     at, low, high = (found[f"dimension{end}"].item() for end in ("", "_low", "_high"))
-    reached = f"{at:.0f}, between {low:.0f} and {high:.0f}" if np.isfinite(at) else "not reached"
+    reached = said_crossing(at, low, high)
     share = f"{found.attrs['threshold']:.0%} of full training"
     Console().print(f"Intrinsic dimension, {share}: {reached}", intrinsic_dimension_table(found))
 

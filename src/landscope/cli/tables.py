@@ -49,7 +49,7 @@ def snapshot_table(snapshot: xr.Dataset, title: str) -> Table:
     for name in snapshot.data_vars:
         variable = snapshot[name]
         is_number = variable.ndim == 0 and np.issubdtype(variable.dtype, np.number)
-        if is_number and not str(name).endswith("_stderr"):
+        if is_number and not str(name).endswith(("_stderr", "_error")):
             table.add_row(
                 variable.attrs.get("long_name", str(name)),
                 _number(snapshot, str(name), with_error),
@@ -230,10 +230,9 @@ def _estimated(estimate: Estimate) -> str:
 
 
 def _number(snapshot: xr.Dataset, name: str, printed: Callable[[float, float], str]) -> str:
-    value = snapshot[name]
-    if np.issubdtype(value.dtype, np.integer):
-        return f"{int(value):,}"
-    if name == "hessian_eigenvalues":
-        value = value.isel(rank=0)
-    stderr = float(snapshot[f"{name}_stderr"]) if f"{name}_stderr" in snapshot else 0.0
-    return printed(float(value), stderr)
+    if np.issubdtype(snapshot[name].dtype, np.integer):
+        return f"{int(snapshot[name]):,}"
+    largest = {"rank": 0} if name == "hessian_eigenvalues" else {}
+    found = (f"{name}{ending}" for ending in ("_stderr", "_error"))
+    errors = [float(snapshot[error].isel(largest)) for error in found if error in snapshot]
+    return printed(float(snapshot[name].isel(largest)), max(errors, default=0.0))

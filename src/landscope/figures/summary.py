@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from landscope.figures.stages import present, series
+from landscope.linalg import decimals_of
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,7 @@ def plus_minus(value: float, error: float = 0.0) -> str:
     exponent = math.floor(math.log10(max(abs(value), error)))
     power = exponent if not -4 < exponent < 6 else 0
     scaled, margin = value / 10.0**power, error / 10.0**power
-    digits = 1 - math.floor(math.log10(margin))
-    decimals = max(0, min(digits, 4 - exponent + power))
+    decimals = max(0, min(decimals_of(margin), 4 - exponent + power))
     text = f"{scaled:.{decimals}f}".replace("-", "−")
     if margin > 0.5 / 10.0**decimals:
         text = f"{text} ± {margin:.{decimals}f}"

@@ -9,7 +9,7 @@ from torch import Tensor
 from landscope.geometry.chosen_logits import MANY_LOGITS, SAMPLED_LOGITS
 from landscope.geometry.outliers import find_outliers
 from landscope.geometry.point_operators import Methods, PointOperators
-from landscope.linalg import Estimate, eigsh, frobenius_norm, trace
+from landscope.linalg import Estimate, PairErrors, eigsh, frobenius_norm, top_errors, trace
 from landscope.problem import Problem
 from landscope.products import ProductMethod
 
@@ -27,7 +27,9 @@ class Curvature:
     residuals : Tensor, shape (k,)
         ‖Av − λv‖: an eigenvalue lies within this distance of each λ.
     converged : bool
-        Whether every residual met the tolerance.
+        Whether every residual met the tolerance, and no eigenvalue was missed.
+    errors : PairErrors
+        Bounds on the errors of eigenvalues and eigenvectors, from residuals and gaps.
     trace : Estimate
         Sum of all eigenvalues.
     frobenius_norm : Estimate
@@ -40,6 +42,8 @@ class Curvature:
         Fitted right edge of the bulk; NaN with too few eigenvalues to fit it.
     min_eigenvalue : float
         The most negative eigenvalue; NaN for a positive semi-definite operator.
+    min_eigenvalue_error : float
+        An eigenvalue lies within this distance of it.
     num_products : int
         Operator–vector products that all of this took.
     """
@@ -48,13 +52,20 @@ class Curvature:
     vectors: Float[Tensor, "D k"]
     residuals: Float64[Tensor, " k"]
     converged: bool
+    errors: PairErrors
     trace: Estimate
     frobenius_norm: Estimate
     trace_over_norm: Estimate
     num_outliers: int
     bulk_edge: float
     min_eigenvalue: float
+    min_eigenvalue_error: float
     num_products: int
+
+    @property
+    def eigenvalues_error(self) -> Float64[Tensor, " k"]:
+        """Bound on the error of each eigenvalue, see `landscope.linalg.davis_kahan`."""
+        return self.errors.values
 
     @property
     def effective_rank(self) -> Estimate:
@@ -122,7 +133,7 @@ def curvature(
     """
     A = PointOperators(problem, method, memory_limit).resolve(operator)
     k = default_num_eigenvalues(problem) if k is None else k
-    top = eigsh(A, k, which="LA", tol=tol, seed=seed, v0=v0)
+    top = eigsh(A, k, which="LA", tol=tol, seed=seed, v0=v0, isolate=True)
     bottom = None if getattr(A, "psd", False) else eigsh(A, 1, which="SA", tol=tol, seed=seed)
     total = trace(A, seed=seed)
     norm = frobenius_norm(A, seed=seed + 1)  # other probes: the ratio takes them as independent
@@ -132,12 +143,14 @@ def curvature(
         vectors=top.vectors,
         residuals=top.residuals,
         converged=top.converged and (bottom is None or bottom.converged),
+        errors=top_errors(top),
         trace=total,
         frobenius_norm=norm,
         trace_over_norm=ratio(total, norm),
         num_outliers=outliers.count,
         bulk_edge=outliers.bulk_edge,
         min_eigenvalue=float("nan") if bottom is None else float(bottom.values[0]),
+        min_eigenvalue_error=float("nan") if bottom is None else float(bottom.residuals[0]),
         num_products=sum(
             part.num_products for part in (top, bottom, total, norm) if part is not None
         ),

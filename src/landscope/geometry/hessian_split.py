@@ -7,7 +7,7 @@ from torch import Tensor
 
 from landscope.geometry.curvature import default_num_eigenvalues, ratio
 from landscope.geometry.point_operators import Methods, PointOperators
-from landscope.linalg import Estimate, eigsh, frobenius_norm
+from landscope.linalg import Estimate, PairErrors, eigsh, frobenius_norm, top_errors
 from landscope.linalg.eigsh import checked_search
 from landscope.problem import Problem
 from landscope.products import ProductMethod
@@ -30,6 +30,9 @@ class HessianSplit:
     gauss_newton_share : Tensor, shape (k,)
         vᵀGv/λ on each top eigenpair (λ, v) of H: what G explains of that eigenvalue; R (and a
         weight decay) explains the rest.
+    gauss_newton_share_error : Tensor, shape (k,)
+        Bound on its error: an eigenvector that is off by an angle φ changes vᵀGv by at most
+        sin φ λ_max(G).
     """
 
     ratio: Estimate
@@ -39,6 +42,7 @@ class HessianSplit:
     gauss_newton_eigenvalues: Float64[Tensor, " k"]
     logit_curvature_eigenvalues: Float64[Tensor, " k"]
     gauss_newton_share: Float64[Tensor, " k"]
+    gauss_newton_share_error: Float64[Tensor, " k"]
 
 
 def hessian_split(
@@ -97,10 +101,17 @@ def hessian_split(
     k, tol, seed = checked_search(k, problem.num_params, tol, seed)
     G = point["gauss_newton"]
     norm = frobenius_norm(G, seed=seed + 1)
-    hessian = eigsh(point["hessian"], k, which="LA", tol=tol, seed=seed)
+    hessian = eigsh(point["hessian"], k, which="LA", tol=tol, seed=seed, isolate=True)
     gauss_newton = eigsh(G, k, which="LA", tol=tol, seed=seed)
     return split(
-        point, norm, hessian.values, hessian.vectors, gauss_newton.values, tol=tol, seed=seed
+        point,
+        norm,
+        hessian.values,
+        hessian.vectors,
+        top_errors(hessian),
+        gauss_newton.values,
+        tol=tol,
+        seed=seed,
     )
 
 
@@ -109,6 +120,7 @@ def split(
     gauss_newton_norm: Estimate,
     hessian_eigenvalues: Float64[Tensor, " k"],
     hessian_vectors: Float[Tensor, "D k"],
+    hessian_errors: PairErrors,
     gauss_newton_eigenvalues: Float64[Tensor, " k"],
     *,
     tol: float,
@@ -122,6 +134,10 @@ def split(
     k = len(hessian_eigenvalues)
     V = hessian_vectors
     explained = (V.double() * (G @ V).double()).sum(0).cpu()
+    share = explained / hessian_eigenvalues
+    spread = hessian_errors.angles.sin() * 1.01 * gauss_newton_eigenvalues[0]  # G ≥ 0
+    off = spread + share.abs() * hessian_errors.values
+    smallest = (hessian_eigenvalues.abs() - hessian_errors.values).clamp_min(0)
     return HessianSplit(
         ratio=ratio(norm, gauss_newton_norm),
         gauss_newton_norm=gauss_newton_norm,
@@ -129,5 +145,6 @@ def split(
         hessian_eigenvalues=hessian_eigenvalues,
         gauss_newton_eigenvalues=gauss_newton_eigenvalues,
         logit_curvature_eigenvalues=eigsh(R, k, which="LM", tol=tol, seed=seed).values,
-        gauss_newton_share=explained / hessian_eigenvalues,
+        gauss_newton_share=share,
+        gauss_newton_share_error=off / smallest,
     )

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable, Collection, MutableMapping
-from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -22,6 +21,7 @@ from landscope.geometry.definitions import PAPER
 from landscope.geometry.gradient_overlap import overlap
 from landscope.geometry.hessian_split import split
 from landscope.geometry.logit_clustering import logit_clustering
+from landscope.geometry.once import once
 from landscope.geometry.point_operators import OPERATORS, Methods, PointOperators
 from landscope.geometry.tangent_kernel import tangent_kernel
 from landscope.geometry.variables import variables
@@ -106,7 +106,8 @@ def measure(
     -------
     xarray.Dataset
         Every variable carries ``long_name``, ``units``, ``definition`` and ``source``; an estimate
-        X has its standard error beside it as ``X_stderr``. A part that cannot be measured (no
+        X has its standard error beside it as ``X_stderr``, what comes from eigenpairs a bound on
+        its error as ``X_error``. A part that cannot be measured (no
         class labels, a derivative that is not finite) is left out with a warning, and named in the
         attribute ``failures``: what was measured is never lost. How products were computed is in
         ``hessian_products``, ``gauss_newton_products`` and ``logit_curvature_products``, the memory
@@ -153,7 +154,7 @@ def measure(
     point = PointOperators(problem, method, share)
     kernel_method = method if isinstance(method, str) else ProductMethod.AUTO
 
-    @cache
+    @once
     def curved(name: str) -> Curvature:
         starts = {} if eigenvectors is None else eigenvectors
         found = curvature(problem, k, point[name], tol=tol, seed=seed, v0=starts.get(name))
@@ -164,8 +165,8 @@ def measure(
         A = point[name]
         return spectral_density(A, num_probes, num_steps, seed=seed, deflate="converged")
 
-    gradient = cache(problem.gradient)
-    chosen = cache(lambda: choose_logits(problem, logits, seed))
+    gradient = once(problem.gradient)
+    chosen = once(lambda: choose_logits(problem, logits, seed))
 
     def spectrum(name: str) -> Values:
         return _curvature(name, point[name], curved(name), gradient(), problem.num_classes)
@@ -294,9 +295,10 @@ def _curvature(
     gradient: Float[torch.Tensor, " D"],
     num_classes: int,
 ) -> Values:
-    overlapping = overlap(gradient, measured.eigenvalues, measured.vectors)
+    overlapping = overlap(gradient, measured.eigenvalues, measured.vectors, measured.errors)
     values = {
         f"{name}_eigenvalues": measured.eigenvalues,
+        f"{name}_eigenvalues_error": measured.eigenvalues_error,
         f"{name}_residuals": measured.residuals,
         f"{name}_trace": measured.trace,
         f"{name}_frobenius_norm": measured.frobenius_norm,
@@ -304,14 +306,18 @@ def _curvature(
         f"{name}_num_outliers": measured.num_outliers,
         f"{name}_bulk_edge": measured.bulk_edge,
         f"{name}_gradient_cosines": overlapping.cosines,
+        f"{name}_gradient_cosines_error": overlapping.cosines_error,
         f"{name}_gradient_power": overlapping.power,
+        f"{name}_gradient_power_error": overlapping.power_error,
         f"{name}_top_gradient_power": overlapping.top_power(num_classes),
+        f"{name}_top_gradient_power_error": overlapping.top_power_error(num_classes),
         "gradient_norm": overlapping.gradient_norm,
     }
     if A.psd:
         values[f"{name}_effective_rank"] = measured.effective_rank
     else:
         values[f"{name}_min_eigenvalue"] = measured.min_eigenvalue
+        values[f"{name}_min_eigenvalue_error"] = measured.min_eigenvalue_error
     return values
 
 
@@ -327,6 +333,7 @@ def _split(
         gauss_newton.frobenius_norm,
         hessian.eigenvalues,
         hessian.vectors,
+        hessian.errors,
         gauss_newton.eigenvalues,
         tol=tol,
         seed=seed,
@@ -335,6 +342,7 @@ def _split(
         "logit_curvature_ratio": measured.ratio,
         "logit_curvature_eigenvalues": measured.logit_curvature_eigenvalues,
         "gauss_newton_share": measured.gauss_newton_share,
+        "gauss_newton_share_error": measured.gauss_newton_share_error,
     }
 
 
@@ -385,6 +393,7 @@ def _tangent_kernel(
         "tangent_kernel_trace": measured.trace,
         "tangent_kernel_drift": measured.drift,
         "tangent_kernel_eigenvalues": measured.eigenvalues,
+        "tangent_kernel_eigenvalues_error": measured.eigenvalues_error,
     }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from landscope import arguments as check
+from landscope.geometry.once import once
 from landscope.operators import GaussNewton, Hessian, LogitCurvature
 from landscope.operators.curvature_operator import CurvatureOperator
 from landscope.problem import Problem, checked_problem
@@ -67,6 +68,7 @@ class PointOperators:
         self.memory_limit = memory_limit
         self._asked = {name: checked_method(way) for name, way in method.items()}
         self._built: dict[str, CurvatureOperator] = {}
+        self._once_built = once(self._build)
 
     def __getitem__(self, name: str) -> CurvatureOperator:
         """The operator of this name.
@@ -77,12 +79,14 @@ class PointOperators:
             For an unknown name.
         """
         _check_name("operator", name)
-        if name not in self._built:
-            self._built[name] = OPERATORS[name](
-                self.problem,
-                method=self._asked.get(name, ProductMethod.AUTO),
-                memory_limit=self.memory_limit,
-            )
+        return self._once_built(name)
+
+    def _build(self, name: str) -> CurvatureOperator:
+        self._built[name] = OPERATORS[name](
+            self.problem,
+            method=self._asked.get(name, ProductMethod.AUTO),
+            memory_limit=self.memory_limit,
+        )
         return self._built[name]
 
     def resolve(self, operator: Any) -> Any:

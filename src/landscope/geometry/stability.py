@@ -65,7 +65,9 @@ class Stability:
 
     @property
     def ratio(self) -> float:
-        """The preconditioned sharpness in units of its limit: 1 is the limit itself."""
+        """The preconditioned sharpness in units of its limit: 1 is the limit itself; 0 at η = 0."""
+        if self.learning_rate == 0:
+            return 0.0
         return self.learning_rate * self.preconditioned_sharpness / self.threshold
 
     @property

@@ -8,7 +8,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from landscope.geometry.curvature import ratio
-from landscope.linalg import Estimate, eigsh, frobenius_norm, trace
+from landscope.linalg import Estimate, eigsh, frobenius_norm, top_errors, trace
 from landscope.linalg.eigsh import checked_search
 from landscope.operators import TangentKernel
 from landscope.operators.gram import gram_matrix
@@ -29,6 +29,8 @@ class TangentKernelSpectrum:
     ----------
     eigenvalues : Tensor, shape (k,)
         The largest, descending; all of them where ``exact``.
+    eigenvalues_error : Tensor, shape (k,)
+        Bound on the error of each, from residuals and gaps; 0 where ``exact``.
     trace : Estimate
         Σ_μ Σ_k ‖J_k^μ‖².
     frobenius_norm : Estimate
@@ -40,6 +42,7 @@ class TangentKernelSpectrum:
     """
 
     eigenvalues: Float64[Tensor, " k"]
+    eigenvalues_error: Float64[Tensor, " k"]
     trace: Estimate
     frobenius_norm: Estimate
     drift: Estimate
@@ -115,8 +118,10 @@ def tangent_kernel(
     if reference is not None:
         K_0 = build(reference)
         drift = ratio(frobenius_norm(K - K_0, seed=seed), frobenius_norm(K_0, seed=seed + 1))
+    top = eigsh(K, k or 2 * problem.num_classes, which="LA", tol=tol, seed=seed)
     return TangentKernelSpectrum(
-        eigenvalues=eigsh(K, k or 2 * problem.num_classes, which="LA", tol=tol, seed=seed).values,
+        eigenvalues=top.values,
+        eigenvalues_error=top_errors(top).values,
         trace=trace(K, seed=seed),
         frobenius_norm=frobenius_norm(K, seed=seed),
         drift=drift,
@@ -134,8 +139,10 @@ def _dense(problem: Problem, k: int, reference: Problem | None) -> TangentKernel
     if reference is not None:
         K_0 = kernel_matrix(reference)
         drift = float((K - K_0).norm() / K_0.norm())
+    values = torch.linalg.eigvalsh(K).flip(0)[:k].cpu()
     return TangentKernelSpectrum(
-        eigenvalues=torch.linalg.eigvalsh(K).flip(0)[:k].cpu(),
+        eigenvalues=values,
+        eigenvalues_error=torch.zeros_like(values),
         trace=Estimate(float(K.trace())),
         frobenius_norm=Estimate(float(K.norm())),
         drift=Estimate(drift),

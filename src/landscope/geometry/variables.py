@@ -18,7 +18,7 @@ def variables(values: Mapping[str, Any]) -> dict[str, xr.Variable]:
     ----------
     values : mapping of names to numbers, arrays or tensors
         Under the names of `landscope.geometry.definitions.DEFINITIONS`, or one of them with
-        ``_stderr``.
+        ``_stderr`` or, of a bound on the error, ``_error``.
 
     Returns
     -------
@@ -34,16 +34,32 @@ def variables(values: Mapping[str, Any]) -> dict[str, xr.Variable]:
     return dict(_described(values))
 
 
+ERRORS = {"_stderr": "standard error", "_error": "bound on the error"}
+"""What a variable is whose name ends so, of the one whose name it begins with."""
+
+
 def _described(values: Mapping[str, Any]) -> Iterator[tuple[str, xr.Variable]]:
     for name, value in values.items():
-        about = DEFINITIONS[name.removesuffix("_stderr")]
-        attributes = about._asdict()
-        dims = attributes.pop("dims")
-        of_error = attributes | {
-            "long_name": f"standard error of {about.long_name}",
-            "definition": f"standard error of the estimate: {about.definition}",
-        }
+        quantity, ending = name, ""
+        for known in ERRORS:
+            if name not in DEFINITIONS and name.endswith(known):
+                quantity, ending = name.removesuffix(known), known
+        dims, attributes = _about(quantity, ending)
         array = value.cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
-        yield name, xr.Variable(dims, array, of_error if name.endswith("_stderr") else attributes)
+        yield name, xr.Variable(dims, array, attributes)
         if isinstance(value, Estimate):
-            yield f"{name}_stderr", xr.Variable(dims, value.stderr, of_error)
+            dims, attributes = _about(name, "_stderr")
+            yield f"{name}_stderr", xr.Variable(dims, value.stderr, attributes)
+
+
+def _about(quantity: str, ending: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Dimensions and attributes of a quantity, or of its error."""
+    about = DEFINITIONS[quantity]
+    attributes = about._asdict()
+    dims = attributes.pop("dims")
+    if ending:
+        attributes |= {
+            "long_name": f"{ERRORS[ending]} of {about.long_name}",
+            "definition": f"{ERRORS[ending]} of: {about.definition}",
+        }
+    return dims, attributes

@@ -43,7 +43,7 @@ def expected_trace(
     >>> expected_trace(100.0, 10.0, num_params=100, dim=10)  # the identity: every P sees the same
     Estimate(10, exact)
     >>> expected_trace(1.0, 1.0, num_params=100, dim=10)
-    Estimate(0.10 ± 0.04)
+    Estimate(0.100 ± 0.042)
     """
     num_params = whole("num_params", num_params)
     dim = whole("dim", dim, 1, num_params, "num_params")

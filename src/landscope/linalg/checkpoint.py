@@ -125,6 +125,7 @@ class Checkpoint:
             krylov.H = self._found[f"{s}.H"]
             krylov.scale = self._found[f"{s}.scale"].item()
             krylov.product.count = int(self._found["count"])
+            krylov.product.unit = self._found["unit"].item()
             for i in range(len(krylov.H)):
                 krylov.basis.append(self._store.vector(f"{s}.q{i}"))
         self._compare_products(spaces[0])
@@ -139,7 +140,11 @@ class Checkpoint:
     def save(self, *spaces: KrylovSubspace) -> None:
         """Write Krylov spaces of one operator, ``state`` and ``vectors``."""
         started = time.monotonic()
-        small = {"count": torch.tensor(spaces[0].product.count)}
+        product = spaces[0].product
+        small = {
+            "count": torch.tensor(product.count),
+            "unit": torch.tensor(product.unit, dtype=torch.float64),
+        }
         vectors: dict[str, Callable[[], Tensor]] = {}
         for s, krylov in enumerate(spaces):
             small[f"{s}.H"] = krylov.H

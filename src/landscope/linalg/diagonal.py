@@ -11,7 +11,7 @@ from torch import Tensor
 
 from landscope import arguments as check
 from landscope.linalg.deflation import Deflation
-from landscope.linalg.product import CountedProduct
+from landscope.linalg.normalised_product import NormalisedProduct
 from landscope.linalg.space import space_of
 
 
@@ -90,21 +90,22 @@ def diagonal(A: Any, num_probes: int = 30, seed: int = 0) -> Diagonal:
     >>> diagonal(A, num_probes=100).stderr.max().item()
     0.0
     """
-    certain, samples, num_products = diagonal_samples(A, num_probes, seed)
+    certain, samples, product = diagonal_samples(A, num_probes, seed)
     n = samples.shape[1]
     if n == 0:
-        return Diagonal(certain, torch.zeros_like(certain), math.inf, num_products)
+        exact = torch.zeros_like(certain)
+        return Diagonal(product.unit * certain, exact, math.inf, product.count)
     values = certain + samples.mean(dim=1)
     largest = space_of(A).extremes(values[:, None])[0].abs().to(values)
     rounding = 10 * torch.finfo(values.dtype).eps * largest
     stderr = torch.hypot(samples.std(dim=1) / math.sqrt(n), rounding)
-    return Diagonal(values, stderr, float(n - 1), num_products)
+    return Diagonal(product.unit * values, product.unit * stderr, float(n - 1), product.count)
 
 
 def diagonal_samples(
     A: Any, num_probes: int, seed: int
-) -> tuple[Float[Tensor, " D"], Float[Tensor, "D n"], int]:
-    """Part of the diagonal that is certain, samples of the rest, and the products they took.
+) -> tuple[Float[Tensor, " D"], Float[Tensor, "D n"], NormalisedProduct]:
+    """Part of the diagonal that is certain, samples of the rest, and the product they come from.
 
     Parameters
     ----------
@@ -118,18 +119,19 @@ def diagonal_samples(
     Returns
     -------
     certain : Tensor of shape (D,)
-        diag(A − B).
+        diag(A − B), in units of ``product.unit``.
     samples : Tensor of shape (D, n)
-        v ∘ Bv, of mean diag(B), one column for each probe; none where the diagonal is exact.
-    num_products : int
-        Number of vectors that A was applied to.
+        v ∘ Bv, of mean diag(B), one column for each probe; none where the diagonal is exact. In
+        the same unit.
+    product : NormalisedProduct
+        With this unit, and the number of vectors that A was applied to.
     """
     num_probes, seed = check.whole("num_probes", num_probes, 2), check.seed(seed)
-    product = CountedProduct(A)
+    product = NormalisedProduct(A)
     if product.space.dim <= num_probes:
         identity = product.space.identity()
         certain = (identity * product(identity)).sum(dim=1)
-        return certain, identity[:, :0], product.count
+        return certain, identity[:, :0], product
     rank = (num_probes - 2) // 3
     deflation = Deflation(product, rank, seed)
     Q, AQ = deflation.sketched, deflation.sketched_images
@@ -137,4 +139,4 @@ def diagonal_samples(
     certain = (Q * (2 * AQ - Q @ H)).sum(dim=1)
     signs = deflation.signs(num_probes - 2 * rank)
     samples = signs * deflation.rest(product(deflation.rest(signs)))
-    return certain, samples, product.count
+    return certain, samples, product

@@ -1,12 +1,13 @@
 """Eigenpairs: the result, and how it is read off a subspace with known products."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from landscope.linalg.ends import Which, by_preference
+from landscope.linalg.ends import Which, by_preference, span
 from landscope.linalg.product import CountedProduct
 
 
@@ -24,9 +25,14 @@ class Eigenpairs:
     residuals : Tensor of shape (k,)
         ‖Av − λv‖ in float64: within this distance of each λ lies an eigenvalue of A.
     converged : bool
-        Whether every residual is at most tol·|λ|max.
+        Whether every residual is at most tol·|λ|max, and the search for missed copies of the wanted
+        eigenvalues has ended.
     num_products : int
         Number of vectors that A was applied to.
+    rest : tuple of float
+        No eigenvalue was missed outside of these two, with the confidence of the search (see
+        `landscope.linalg.missed`): all that are not among ``values`` lie between them, wanted ones
+        between them may have copies that were not found. Infinite where nothing was ruled out.
     """
 
     values: Float64[Tensor, " k"]
@@ -34,6 +40,17 @@ class Eigenpairs:
     residuals: Float64[Tensor, " k"]
     converged: bool
     num_products: int
+    rest: tuple[float, float] = (-math.inf, math.inf)
+
+    def scaled(self, factor: float) -> "Eigenpairs":
+        """The eigenpairs of A times a positive factor."""
+        low, high = self.rest
+        return replace(
+            self,
+            values=factor * self.values,
+            residuals=factor * self.residuals,
+            rest=(factor * low, factor * high),
+        )
 
 
 def rayleigh_ritz(
@@ -48,14 +65,17 @@ def rayleigh_ritz(
     """Eigenpairs from orthonormal X and explicit products AX; and the products AV."""
     space = product.space
     T = space.gram(X, AX)
-    values, rotation = torch.linalg.eigh((T + T.T) / 2)
-    largest = max(largest, values.abs().max().item())
-    chosen = by_preference(values, which)[:k]
+    all_values, rotation = torch.linalg.eigh((T + T.T) / 2)
+    largest = max(largest, all_values.abs().max().item())
+    order = by_preference(all_values, which)
+    chosen = order[:k]
     if which == "BE":
-        chosen = chosen[values[chosen].argsort(descending=True)]
-    values, rotation = values[chosen], rotation[:, chosen].to(X)
+        chosen = chosen[all_values[chosen].argsort(descending=True)]
+    values, rotation = all_values[chosen], rotation[:, chosen].to(X)
     vectors, images = X @ rotation, AX @ rotation
     residuals = space.norms(images - vectors * values.to(X))
     converged = bool(residuals.max() <= tol * largest)
     signs = space.signs(vectors)
-    return Eigenpairs(values, vectors * signs, residuals, converged, product.count), images * signs
+    rest = tuple(span(all_values[order[k:]])) if len(order) == space.dim else (-math.inf, math.inf)
+    pairs = Eigenpairs(values, vectors * signs, residuals, converged, product.count, rest)
+    return pairs, images * signs

@@ -60,7 +60,21 @@ class Margins(NamedTuple):
         return [point for point in self if math.isfinite(point)]
 
 
-def margins(values: Float64[Tensor, " n"], k: int, which: Which, negligible: float) -> Margins:
+def span(values: Float64[Tensor, " n"]) -> Margins:
+    """The least and the largest of some values, in the wrong order where there are none."""
+    if len(values) == 0:
+        return Margins(math.inf, -math.inf)
+    return Margins(values.min().item(), values.max().item())
+
+
+def margins(
+    values: Float64[Tensor, " n"],
+    k: int,
+    which: Which,
+    negligible: float,
+    isolate: bool = False,
+    drawn: bool = True,
+) -> Margins:
     """Give the margins beyond which a missed copy of a wanted eigenvalue would change the result.
 
     Parameters
@@ -73,6 +87,12 @@ def margins(values: Float64[Tensor, " n"], k: int, which: Which, negligible: flo
         The wanted end.
     negligible : float
         Copies of wanted eigenvalues this close to the last wanted one would not matter.
+    isolate : bool
+        Whether a copy of the last wanted eigenvalue matters as well, as it does for what is said of
+        eigenvectors: then the margin lies halfway to the next value where that stands clear.
+    drawn : bool
+        Whether the search began at random. One from vectors that were given may have missed more
+        than copies, so that there are always margins to look beyond.
 
     Returns
     -------
@@ -81,25 +101,36 @@ def margins(values: Float64[Tensor, " n"], k: int, which: Which, negligible: flo
         by more than a tenth of what the rest of the spectrum spans; where none does, at the middle
         one; infinite where no copy could change the result.
     """
+
+    def margin(heights: Float64[Tensor, " n"], count: int) -> float:
+        return _margin(heights, count, negligible, isolate, drawn)
+
     match which:
         case "LA":
-            return Margins(-math.inf, _margin(values, k, negligible))
+            return Margins(-math.inf, margin(values, k))
         case "SA":
-            return Margins(-_margin(-values, k, negligible), math.inf)
+            return Margins(-margin(-values, k), math.inf)
         case "LM":
             heights = values.abs()
             edge = heights.sort(descending=True).values[k - 1 : k]
-            margin = _margin(torch.cat([heights, -edge]), k, negligible)
-            return Margins(-margin, margin)
+            high = margin(torch.cat([heights, -edge]), k)
+            return Margins(-high, high)
         case "BE":
-            bottom = -_margin(-values, k // 2, negligible) if k > 1 else -math.inf
-            return Margins(bottom, _margin(values, (k + 1) // 2, negligible))
+            bottom = -margin(-values, k // 2) if k > 1 else -math.inf
+            return Margins(bottom, margin(values, (k + 1) // 2))
 
 
-def _margin(heights: Float64[Tensor, " n"], k: int, negligible: float) -> float:
-    wanted = heights.sort(descending=True).values[:k]
-    edge = wanted[-1]
-    clear = wanted[wanted - edge > max(0.1 * (edge - heights.min()).item(), negligible)]
+def _margin(
+    heights: Float64[Tensor, " n"], k: int, negligible: float, isolate: bool, drawn: bool
+) -> float:
+    descending = heights.sort(descending=True).values
+    wanted, edge = descending[:k], descending[k - 1]
+    standing_clear = max(0.1 * (edge - heights.min()).item(), negligible)
+    if isolate and len(descending) > k and edge - descending[k] > standing_clear:
+        return (edge + descending[k]).item() / 2
+    clear = wanted[wanted - edge > standing_clear]
     margin = clear[-1] if len(clear) else wanted[(k - 1) // 2]
     gap = margin - edge
-    return (margin - 0.05 * gap).item() if gap > negligible else math.inf
+    if gap > negligible:
+        return (margin - 0.05 * gap).item()
+    return math.inf if drawn else (edge - negligible / 2).item()

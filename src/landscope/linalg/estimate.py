@@ -6,6 +6,7 @@ from typing import Any, SupportsFloat
 from scipy import stats
 
 from landscope import arguments as check
+from landscope.linalg.plus_minus import plus_minus
 
 
 class Estimate(float):
@@ -28,7 +29,7 @@ class Estimate(float):
     --------
     >>> trace = Estimate(3.2071, stderr=0.0412, dof=9)
     >>> trace
-    Estimate(3.21 ± 0.04)
+    Estimate(3.207 ± 0.041)
     >>> low, high = trace.interval(0.95)
     >>> print(f"{trace:.2f}, between {low:.2f} and {high:.2f}")
     3.21, between 3.11 and 3.30
@@ -69,6 +70,21 @@ class Estimate(float):
         """Whether the value has no sampling error."""
         return self.stderr == 0.0
 
+    def scaled(self, factor: float) -> "Estimate":
+        """The estimate of ``factor`` times the number.
+
+        Parameters
+        ----------
+        factor : float
+            Such as a change of unit.
+
+        Returns
+        -------
+        Estimate
+        """
+        stderr = abs(factor) * self.stderr
+        return Estimate(factor * self.value, stderr, self.dof, self.num_products)
+
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Confidence interval by Student's t.
 
@@ -93,12 +109,7 @@ class Estimate(float):
             return f"Estimate({self.value:g}, exact)"
         if not (math.isfinite(self) and math.isfinite(self.stderr)):
             return f"Estimate({self.value:g} ± {self.stderr:g})"
-        exponent = math.floor(math.log10(max(abs(self), self.stderr)))
-        scientific = not -4 <= exponent < 6
-        unit = 10.0**exponent if scientific else 1.0
-        decimals = max(0, -math.floor(math.log10(self.stderr / unit)))
-        numbers = f"{self.value / unit:.{decimals}f} ± {self.stderr / unit:.{decimals}f}"
-        return f"Estimate(({numbers})e{exponent:+03d})" if scientific else f"Estimate({numbers})"
+        return f"Estimate({plus_minus(self.value, self.stderr)})"
 
     __str__ = __repr__
 

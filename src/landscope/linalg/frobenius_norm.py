@@ -10,8 +10,9 @@ from torch import Tensor
 from landscope import arguments as check
 from landscope.linalg.deflation import Deflation
 from landscope.linalg.estimate import Estimate
+from landscope.linalg.normalised_product import NormalisedProduct
 from landscope.linalg.product import CountedProduct
-from landscope.linalg.stopping import FEWEST, checked_spending, spend
+from landscope.linalg.stopping import checked_spending, spend
 
 
 def frobenius_norm(
@@ -25,12 +26,13 @@ def frobenius_norm(
         Symmetric; anything with ``@``, ``shape``, ``dtype`` and ``device``.
     num_probes : int, optional
         Products to spend, 30 by default, at least 2. From D products on, the norm is exact. With
-        ``rtol``, the most to spend, 1000 by default.
+        ``rtol``, the most to spend; by default 1000, or what D products take after probes where D
+        is no larger.
     seed : int
         Seed of the sketch and the probes.
     rtol : float, optional
-        Spend products until the standard error is at most ``rtol`` times the value, looking at it
-        few times; see `trace`.
+        Spend products until the standard error is at most ``rtol`` times the value, which is exact
+        once that would take D products; see `trace`.
 
     Returns
     -------
@@ -57,11 +59,7 @@ def frobenius_norm(
     True
     """
     num_probes, seed = checked_spending(num_probes, rtol, fewest=2), check.seed(seed)
-    product = CountedProduct(A)
-    if product.space.dim <= (num_probes or FEWEST):
-        columns = product(product.space.identity())
-        return Estimate(product.space.norms(columns).norm(), num_products=product.count)
-    return spend(_DeflatedNorm(product, seed), num_probes, rtol)
+    return spend(_DeflatedNorm(NormalisedProduct(A), seed), num_probes, rtol)
 
 
 class _DeflatedNorm:
@@ -95,4 +93,10 @@ class _DeflatedNorm:
         expected = 2 / (d + 2) * (d * pairs - squares.mean().item() ** 2)
         stderr = math.sqrt(max(expected, squares.var().item()) / n) / (2 * norm)
         rounding = 10 * torch.finfo(space.dtype).eps * norm
-        return Estimate(norm, math.hypot(stderr, rounding), n - 1, self.product.count)
+        stderr = math.hypot(stderr, rounding)
+        return Estimate(norm, stderr, n - 1, self.product.count).scaled(self.product.unit)
+
+    def exact(self) -> Estimate:
+        space = self.product.space
+        norm = space.norms(self.product(space.identity())).norm()
+        return Estimate(norm, num_products=self.product.count).scaled(self.product.unit)

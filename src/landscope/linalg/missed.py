@@ -9,6 +9,7 @@ from torch import Tensor
 from landscope.linalg.ends import Margins
 
 RARE_SHARE = 0.5e-4 * math.pi  # D·|w·u|² ~ χ² of one degree is as small with probability 1 %
+RARER_SHARE = 0.5e-8 * math.pi  # 0.01 %, for bounds that are to hold always
 
 
 class Probe:

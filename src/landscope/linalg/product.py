@@ -40,6 +40,15 @@ class CountedProduct:
         If ``A`` lacks one of these, or is neither float32 nor float64.
     ValueError
         If ``A`` is not square or acts on a space of no dimension.
+
+    Attributes
+    ----------
+    space : VectorSpace
+        What A acts in.
+    count : int
+        Number of vectors that A was applied to.
+    unit : float
+        1, but where A is measured in another unit, see `NormalisedProduct`.
     """
 
     def __init__(self, A: Any, storage: str | Path = "device"):
@@ -58,6 +67,7 @@ class CountedProduct:
         self.space: VectorSpace = stored_in(space_of(A), storage)
         self.block_size: int | None = getattr(A, "block_size", None)
         self.count = 0
+        self.unit = 1.0  # products are those of A / unit
 
     def __call__(self, block: Float[Tensor, "D b"]) -> Float[Tensor, "D b"]:
         """Give AV, by blocks of the width that A names, as a whole where it names none."""
@@ -73,12 +83,7 @@ class CountedProduct:
         FloatingPointError
             If a product contains NaN or infinity, be it on one process.
         """
-        width = self.block_size or block.shape[1]
-        if block.shape[1] <= width:
-            images = self._product(block)
-        else:
-            parts = [self._product(part) for part in block.split(width, dim=1)]
-            images = torch.cat(parts, dim=1)
+        images = self._images(block)
         lengths = self.space.norms(images)
         suspect = not bool(lengths.isfinite().all())  # a square alone may overflow
         if suspect and not self.space.all_finite(images):
@@ -87,6 +92,13 @@ class CountedProduct:
                 "infinity: check the loss and the weights at this point"
             )
         return images, lengths
+
+    def _images(self, block: Float[Tensor, "D b"]) -> Float[Tensor, "D b"]:
+        """Give AV, by blocks of the width that A names."""
+        width = self.block_size or block.shape[1]
+        if block.shape[1] <= width:
+            return self._product(block)
+        return torch.cat([self._product(part) for part in block.split(width, dim=1)], dim=1)
 
     def _product(self, block: Float[Tensor, "D b"]) -> Float[Tensor, "D b"]:
         """Give AV by one application of A; one column goes through it as a vector."""

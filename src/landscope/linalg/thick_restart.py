@@ -1,5 +1,6 @@
 """Thick-restart Lanczos: the search for eigenpairs, and for what it may have missed."""
 
+import math
 from dataclasses import replace
 
 import torch
@@ -8,9 +9,9 @@ from torch import Tensor
 
 from landscope.linalg.checkpoint import Checkpoint
 from landscope.linalg.eigenpairs import Eigenpairs, rayleigh_ritz
-from landscope.linalg.ends import Margins, Which, by_preference, margins
+from landscope.linalg.ends import Margins, Which, by_preference, margins, span
 from landscope.linalg.krylov import KrylovSubspace
-from landscope.linalg.missed import RARE_SHARE, Probe
+from landscope.linalg.missed import RARE_SHARE, RARER_SHARE, Probe
 from landscope.linalg.product import CountedProduct
 
 
@@ -18,7 +19,7 @@ class ThickRestart:
     """One search for eigenpairs: what was asked for, and the Ritz pairs at hand.
 
     ``values``, ``rotation`` and ``residuals`` are those of the current Krylov space, from the most
-    to the least wanted.
+    to the least wanted. ``isolate`` asks to rule out copies of the last wanted eigenvalue too.
     """
 
     values: Float64[Tensor, " n"]
@@ -35,6 +36,7 @@ class ThickRestart:
         max_products: int,
         seed: int,
         checkpoint: Checkpoint | None,
+        isolate: bool = False,
     ):
         self.product = product
         self.k = k
@@ -48,20 +50,35 @@ class ThickRestart:
         self.largest = 0.0  # the largest magnitude of a Ritz value so far
         self.probe: Probe | None = None
         self.none_missed = False
+        self.isolate = isolate
+        self.drawn = True  # whether the start is random
+        self.comparisons = 0  # products by which resumed searches compared A
+        self.ruled_out = Margins(-math.inf, math.inf)  # no eigenvalue beyond was missed
 
     def run(self, start: Float[Tensor, "D j"] | None) -> Eigenpairs:
         """Iterate until the wanted pairs have converged and no copy of them is missed."""
         krylov = self._krylov()
         if self.checkpoint and self.checkpoint.restore(krylov):
             self._recall(self.checkpoint.state)
+            self.comparisons += 1
             self._project(krylov)
         else:
+            self.drawn = start is None
             self._begin(krylov, self._fresh() if start is None else start)
         self._iterate(krylov)
         pairs, agrees = self._recurred(krylov)
         del krylov  # its basis, before another one is made
         pairs = pairs if agrees else self._refined(pairs)
-        return replace(pairs, num_products=self.product.count)
+        return replace(
+            pairs,
+            converged=pairs.converged and self.none_missed,
+            num_products=self.product.count,
+            rest=tuple(self.ruled_out),
+        )
+
+    def reached(self, residuals: Float64[Tensor, " k"]) -> bool:
+        """Whether residuals are within the tolerance."""
+        return bool(residuals.max() <= self.tol * self.largest)
 
     def _krylov(self) -> KrylovSubspace:
         return KrylovSubspace(self.product, self.basis_size + self.k + 2)
@@ -106,6 +123,8 @@ class ThickRestart:
             if self.probe:
                 self.probe.grow(krylov.basis.size)
             self._project(krylov)
+        if krylov.complete:
+            self.none_missed, self.ruled_out = True, span(self.values[self.k :])
 
     def _direction(self, krylov: KrylovSubspace) -> Float64[Tensor, " w"] | None:
         """Where in W to apply A next; None where nothing is left to do."""
@@ -131,7 +150,9 @@ class ThickRestart:
         self, krylov: KrylovSubspace, unconverged: Bool[Tensor, " n"]
     ) -> Float64[Tensor, " w"] | None:
         """Where a missed copy could hide; None where none can, or it is too early to look."""
-        found = margins(self.values, self.k, self.which, self.tol * self.largest)
+        found = margins(
+            self.values, self.k, self.which, self.tol * self.largest, self.isolate, self.drawn
+        )
         if self.probe:
             self.probe.follow(found)
         else:
@@ -157,8 +178,9 @@ class ThickRestart:
             return self._probing_direction(krylov, unconverged)
         rest = self.values[~beyond], self.rotation[:, ~beyond]
         share, direction = self.probe.share(*rest, krylov.coupling @ rest[1])
-        if share * self.product.space.dim > RARE_SHARE:
+        if share * self.product.space.dim > (RARER_SHARE if self.isolate else RARE_SHARE):
             return direction
+        self.ruled_out = self.probe.margins
         self.probe, self.none_missed = None, True
         return None
 
@@ -199,10 +221,9 @@ class ThickRestart:
         deviation = space.norms(self.product(krylov.basis.combine(signs)) - expected).item()
         vectors = krylov.basis.block(0, self.k)
         vectors = vectors * space.signs(vectors)
-        allowed = self.tol * self.largest
-        converged = bool(residuals.max() <= allowed)
-        pairs = Eigenpairs(values, vectors, residuals, converged, self.product.count)
-        return pairs, self.tol >= 50 * self._rounding and deviation <= 0.1 * allowed
+        pairs = Eigenpairs(values, vectors, residuals, self.reached(residuals), self.product.count)
+        believable = deviation <= 0.1 * self.tol * self.largest
+        return pairs, believable and self.tol >= 50 * self._rounding
 
     def _refined(self, pairs: Eigenpairs) -> Eigenpairs:
         """The pairs with residuals by explicit products, and on from there while that helps."""
@@ -232,7 +253,8 @@ class ThickRestart:
 
     def _affords(self, num_products: int) -> bool:
         """Whether so many products leave those that confirm the result."""
-        return self.product.count + num_products + self.k + 1 <= self.max_products
+        spent = self.product.count - self.comparisons
+        return spent + num_products + self.k + 1 <= self.max_products
 
     def _state(self) -> dict[str, Tensor]:
         """What a checkpoint holds beside the Krylov space."""
@@ -240,6 +262,9 @@ class ThickRestart:
             "generator": self.generator.get_state(),
             "largest": torch.tensor(self.largest, dtype=torch.float64),
             "none_missed": torch.tensor(self.none_missed),
+            "drawn": torch.tensor(self.drawn),
+            "comparisons": torch.tensor(self.comparisons),
+            "ruled_out": torch.tensor(self.ruled_out, dtype=torch.float64),
         }
         if self.probe:
             state["margins"] = torch.tensor(self.probe.margins, dtype=torch.float64)
@@ -251,6 +276,9 @@ class ThickRestart:
         self.generator.set_state(state["generator"])
         self.largest = state["largest"].item()
         self.none_missed = bool(state["none_missed"])
+        self.drawn = bool(state["drawn"])
+        self.comparisons = int(state["comparisons"])
+        self.ruled_out = Margins(*state["ruled_out"].tolist())
         if "margins" in state:
             found = Margins(*state["margins"].tolist())
             self.probe = Probe(found, state["known"], state["weights"])

@@ -10,9 +10,10 @@ from torch import Tensor
 from landscope import arguments as check
 from landscope.linalg.deflation import Deflation
 from landscope.linalg.estimate import Estimate
+from landscope.linalg.normalised_product import NormalisedProduct
 from landscope.linalg.product import CountedProduct
-from landscope.linalg.stopping import FEWEST, checked_spending, spend
-from landscope.linalg.xtrace import XTrace
+from landscope.linalg.stopping import checked_spending, spend
+from landscope.linalg.xtrace import XTrace, exact_trace
 
 METHODS = ("xtrace", "hutch++", "hutchinson")
 
@@ -32,7 +33,8 @@ def trace(
         Symmetric; anything with ``@``, ``shape``, ``dtype`` and ``device``.
     num_probes : int, optional
         Products to spend, 30 by default, at least 4 ("xtrace", which spends an even number) or 2.
-        From D products on, the trace is exact. With ``rtol``, the most to spend, 1000 by default.
+        From D products on, the trace is exact. With ``rtol``, the most to spend; by default 1000,
+        or what D products take after probes where D is no larger.
     seed : int
         Seed of the random vectors.
     method : {"xtrace", "hutch++", "hutchinson"}
@@ -44,8 +46,9 @@ def trace(
           a Wigner spectrum; holds one vector for each product.
     rtol : float, optional
         Spend products until the standard error is at most ``rtol`` times the magnitude of the
-        value. Looking at the error few times, at growing numbers of products, leaves no bias that
-        200 runs would show, and intervals that cover as often as they say.
+        value, which is exact once that would take D products. Looking at the error few times, at
+        growing numbers of products, leaves no bias that 200 runs would show, and intervals that
+        cover as often as they say.
 
     Returns
     -------
@@ -103,14 +106,13 @@ def trace(
     check.choice("method", method, METHODS)
     seed = check.seed(seed)
     num_probes = checked_spending(num_probes, rtol, fewest=4 if method == "xtrace" else 2)
-    product = CountedProduct(A)
-    if product.space.dim <= (num_probes or FEWEST):
-        identity = product.space.identity()
-        value = product.space.gram(identity, product(identity)).trace()
-        return Estimate(value, num_products=product.count)
-    if method == "xtrace":
-        return spend(XTrace(product, seed), num_probes, rtol)
-    return spend(_DeflatedTrace(product, seed, sketch=method == "hutch++"), num_probes, rtol)
+    product = NormalisedProduct(A)
+    estimator = (
+        XTrace(product, seed)
+        if method == "xtrace"
+        else _DeflatedTrace(product, seed, sketch=method == "hutch++")
+    )
+    return spend(estimator, num_probes, rtol)
 
 
 class _DeflatedTrace:
@@ -146,4 +148,8 @@ class _DeflatedTrace:
         norm = math.hypot(space.norms(deflation.sketched_images).norm().item(), math.sqrt(square))
         value = sketched + left
         rounding = 10 * torch.finfo(space.dtype).eps * max(norm, abs(value))
-        return Estimate(value, math.hypot(math.sqrt(variance), rounding), dof, self.product.count)
+        stderr = math.hypot(math.sqrt(variance), rounding)
+        return Estimate(value, stderr, dof, self.product.count).scaled(self.product.unit)
+
+    def exact(self) -> Estimate:
+        return exact_trace(self.product)

@@ -56,6 +56,8 @@ class XTrace:
 
     def add(self, count: int) -> None:
         """Spend so many products, rounded down to an even number."""
+        if count < 2:
+            return
         tests = self.space.random(count // 2, self._generator)
         sketch = self.product(tests)
         fresh = orthonormal_rest(self.product, sketch, self.basis)
@@ -85,7 +87,19 @@ class XTrace:
         variance = each.var().item() / m + max(covariance, 0.0)
         value, norm = each.mean().item(), self.space.norms(self.images).norm().item()
         rounding = 10 * torch.finfo(self.space.dtype).eps * max(norm, abs(value))
-        return Estimate(value, math.hypot(math.sqrt(variance), rounding), m - 1, self.product.count)
+        stderr = math.hypot(math.sqrt(variance), rounding)
+        return Estimate(value, stderr, m - 1, self.product.count).scaled(self.product.unit)
+
+    def exact(self) -> Estimate:
+        """Give the trace by D products."""
+        return exact_trace(self.product)
+
+
+def exact_trace(product: CountedProduct) -> Estimate:
+    """The trace, by a product with each coordinate vector."""
+    identity = product.space.identity()
+    value = product.space.gram(identity, product(identity)).trace()
+    return Estimate(value, num_products=product.count).scaled(product.unit)
 
 
 def leave_out(

@@ -70,12 +70,13 @@ def block_traces(
             "`problem`, such as Hessian(problem)"
         )
     choice("by", by, ("parameter", "module"))
-    certain, samples, num_products = diagonal_samples(operator, num_probes, seed)
+    certain, samples, product = diagonal_samples(operator, num_probes, seed)
     n = samples.shape[1]
     traces = {}
     for name, entries in _blocks(operator.problem, by).items():
         if n == 0:
-            traces[name] = Estimate(certain[entries].double().sum(), num_products=num_products)
+            exact = Estimate(certain[entries].double().sum(), num_products=product.count)
+            traces[name] = exact.scaled(product.unit)
             continue
         if len(entries) <= exact_up_to:
             traces[name] = Estimate(_exact(operator, entries), num_products=len(entries))
@@ -85,7 +86,8 @@ def block_traces(
         size = (certain[entries] + samples[entries].mean(dim=1)).double().abs().sum().item()
         rounding = 10 * torch.finfo(samples.dtype).eps * size
         stderr = math.hypot(sums.std().item() / math.sqrt(n), rounding)
-        traces[name] = Estimate(value, stderr, n - 1, num_products)
+        estimate = Estimate(value, stderr, n - 1, product.count)
+        traces[name] = estimate.scaled(product.unit)
     return traces
 
 

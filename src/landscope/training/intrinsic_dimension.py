@@ -97,11 +97,26 @@ class IntrinsicDimension:
         )
 
     def __repr__(self) -> str:
-        low, high = self.interval()
         return (
-            f"IntrinsicDimension({self.dimension:.0f}, between {low:.0f} and {high:.0f}, of "
+            f"IntrinsicDimension({said_crossing(self.dimension, *self.interval())}, of "
             f"{self.num_params:,}; {self.threshold:.0%} of {np.mean(self.full_scores):.3f})"
         )
+
+
+def said_crossing(at: float, low: float, high: float) -> str:
+    """Say where the level is crossed, with the interval as far as there is one.
+
+    Examples
+    --------
+    >>> said_crossing(30.2, 21.0, 44.4), said_crossing(30.2, math.nan, math.nan)
+    ('30, between 21 and 44', '30, of one seed')
+    >>> said_crossing(math.inf, 21.0, math.inf), said_crossing(math.inf, math.nan, math.nan)
+    ('not reached by every seed, at least 21', 'not reached')
+    """
+    if math.isfinite(at):
+        error = "of one seed" if math.isnan(low) else f"between {low:.0f} and {high:.0f}"
+        return f"{at:.0f}, {error}"
+    return f"not reached by every seed, at least {low:.0f}" if math.isfinite(low) else "not reached"
 
 
 def crossing(dims: Sequence[int] | np.ndarray, scores: np.ndarray, level: float) -> float:

@@ -38,6 +38,8 @@ MEASURED_NAMES = {"step", *DEFINITIONS}.union(*(one.dims for one in DEFINITIONS.
 
 LOOP_SCALARS = ("learning_rate",)
 """What the loop knows as well as the optimiser that is measured."""
+_PRECONDITIONED = "preconditioned_hessian"
+"""The name under which its top eigenvector is kept."""
 
 Measure = Callable[..., xr.Dataset]
 Point = nn.Module | Tensor | Mapping[str, Tensor]
@@ -160,7 +162,6 @@ class Recorder:
         self._opened_here = not isinstance(run, Run)
         self.skipped: list[int] = self._of_run(_skipped)
         self._optimizer = optimizer
-        self._steepest: Tensor | None = None
         self._trackers = trackers if problem.leads else ()
         self._measured: set[int] = set(self._of_run(Run.steps))
         self._measure = measure or geometry.measure
@@ -287,9 +288,10 @@ class Recorder:
             model,  # type: ignore[arg-type]  # a bare vector has been refused
             self._optimizer,
             sharpness=None if eigenvalues is None else float(eigenvalues[0]),
-            v0=self._steepest,
+            v0=self._eigenvectors.get(_PRECONDITIONED),
         )
-        self._steepest = found.vector
+        if self._warm_start and found.vector is not None:
+            self._eigenvectors[_PRECONDITIONED] = found.vector
         return snapshot.assign(found.variables())
 
     @property
