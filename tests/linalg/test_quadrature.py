@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from landscope.linalg.product import CountedProduct
-from landscope.linalg.quadrature import known, lanczos_quadratures, mixture
+from landscope.linalg.quadrature import known, lanczos_quadratures, mixture, settled
 
 
 def probes(dim, count=1, seed=0, dtype=torch.float64):
@@ -14,7 +14,8 @@ def probes(dim, count=1, seed=0, dtype=torch.float64):
 def run(operator, num_steps, count=1, settle=False, dtype=torch.float64):
     dim = operator.shape[0]
     start = probes(dim, count, dtype=dtype)
-    return lanczos_quadratures(CountedProduct(operator), start, num_steps, dim, settle)
+    found = lanczos_quadratures(CountedProduct(operator), start, num_steps, dim, mark=settle)
+    return settled(found, dim, torch.finfo(dtype).eps) if settle else found
 
 
 def test_moments_of_a_probe_are_exact_up_to_twice_the_steps(operator_with):
@@ -65,6 +66,17 @@ def test_an_eigenvalue_of_high_multiplicity_does_not_settle(operator_with, num_z
     assert share == pytest.approx(num_zeros / 200, abs=5 * (2 / 200) ** 0.5 / 2)
 
 
+@pytest.mark.parametrize("copies", [2, 3, 6])
+def test_two_probes_tell_a_multiple_eigenvalue_from_simple_ones(operator_with, copies):
+    """One of few copies, that a probe cannot tell by its weight."""
+    values = np.concatenate([[9.0, 3.0], np.full(copies, 5.0), np.linspace(-0.5, 1, 98 - copies)])
+    for quadrature in run(operator_with(values), 30, count=3, settle=True):
+        found = quadrature.nodes[~quadrature.sampled]
+        assert (found - 9).abs().min() < 1e-9
+        assert (found - 3).abs().min() < 1e-9
+        assert (found - 5).abs().min() > 0.1
+
+
 def test_dense_bulk_far_below_an_outlier_does_not_settle_in_float32(operator_with):
     """Its residuals are within rounding of the outlier, but so are its gaps."""
     values = np.concatenate([[1e4], np.linspace(-1e-3, 1e-3, 199)])
@@ -77,7 +89,7 @@ def test_dense_bulk_far_below_an_outlier_does_not_settle_in_float32(operator_wit
 
 def test_mixture_and_known_eigenvalues_have_their_shares():
     values = torch.tensor([3.0, 1.0], dtype=torch.float64)
-    both = mixture([known(values, 4), known(values, 2)], [1.0, 0.5])
+    both = mixture([known(values, 0 * values, 4), known(values, 0 * values, 2)], [1.0, 0.5])
     torch.testing.assert_close(
         both.weights, torch.tensor([0.25, 0.25, 0.25, 0.25], dtype=torch.float64)
     )

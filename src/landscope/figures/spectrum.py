@@ -177,6 +177,9 @@ def density_of_the_rest(stage: Stage, operator: str) -> np.ndarray:
     distances = (grid[:, None] - stage.vector(f"{operator}_single_eigenvalues")) / width
     height = _stick_height(stage.number("num_params"), width)
     sticks = height * np.exp(-0.5 * distances**2).sum(axis=1)
+    if grid.size and grid.min() >= 0:  # no eigenvalue is negative: the kernel is reflected at 0
+        distances = (grid[:, None] + stage.vector(f"{operator}_single_eigenvalues")) / width
+        sticks += height * np.exp(-0.5 * distances**2).sum(axis=1)
     return np.maximum(stage.vector(f"{operator}_density") - sticks, 0.0)
 
 
@@ -209,4 +212,16 @@ def _limits(trajectory: xr.Dataset, operators: list[str]) -> tuple[float, float]
 
 
 def _caption(trajectory: xr.Dataset) -> str:
-    return f"Bands: ± {BAND:g} standard errors over random probes. Negative eigenvalues: left of 0."
+    widths = np.concatenate(
+        [
+            trajectory[f"{operator}_density_width"].values.ravel()
+            for operator in ("hessian", "gauss_newton")
+            if f"{operator}_density_width" in trajectory
+        ]
+    )
+    narrowest, widest = (f"{width:.2g}" for width in (np.nanmin(widths), np.nanmax(widths)))
+    sigma = narrowest if narrowest == widest else f"{narrowest} to {widest}"
+    return (
+        f"Gaussian kernel, σ = {sigma} loss/weight². Bands: ± {BAND:g} standard errors of the "
+        "smoothed curve over random probes. Negative eigenvalues: left of 0."
+    )

@@ -1,6 +1,6 @@
 """Curvature in a hyperplane: PᵀAP, its trace over norm, and how many directions curve upwards."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,7 +10,6 @@ from torch import Tensor
 from landscope.geometry.curvature import ratio
 from landscope.linalg import (
     Estimate,
-    GaussianKernel,
     SpectralDensity,
     frobenius_norm,
     spectral_density,
@@ -38,8 +37,7 @@ class HyperplaneCurvature:
     eigenvalues : Tensor, shape (d,), or None
         All of them, descending; None where they were estimated.
     density : SpectralDensity or None
-        Of the eigenvalues, where they were estimated; `positive_share` is the mass of its nodes
-        above 0, which no kernel smooths.
+        Of the eigenvalues, where they were estimated; `positive_share` is its mass above 0.
     num_products : int
         Products with A.
 
@@ -115,10 +113,9 @@ def _of_probes(projected: Any, seed: int) -> HyperplaneCurvature:
     total = trace(projected, seed=seed)
     norm = frobenius_norm(projected, seed=seed + 1)  # the ratio takes them as independent
     density = spectral_density(projected, seed=seed)
-    # An atom at 0, as a low rank has it, is not to be smoothed to both sides.
+    # Eigenvalues that equal an end up to rounding lie inside; those at 0 are not to.
     rounding = 10 * _rounding(projected, float(density.nodes.abs().max()))
-    unsmoothed = replace(density, kernel=GaussianKernel(rounding / 10))
-    positive = unsmoothed.mass(rounding, float("inf"))
+    positive = density.mass(rounding + density.distribution.rounding, float("inf"))
     return HyperplaneCurvature(
         trace=total,
         frobenius_norm=norm,

@@ -1,11 +1,11 @@
-"""Density of a spectrum by Lanczos quadrature, with an error band."""
+"""Density of a spectrum by Lanczos quadrature, and shares of eigenvalues with errors that cover."""
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, SupportsFloat
+from typing import Any, SupportsFloat, overload
 
 import torch
 from jaxtyping import Float, Float64
@@ -17,8 +17,10 @@ from landscope.linalg.checkpoint import Checkpoint
 from landscope.linalg.deflation import DeflatedProduct
 from landscope.linalg.digest import digest
 from landscope.linalg.eigenpairs import Eigenpairs
-from landscope.linalg.eigsh import eigsh
+from landscope.linalg.eigenpairs_to_deflate import eigenpair_tensors, eigenpairs_to_deflate
 from landscope.linalg.estimate import Estimate
+from landscope.linalg.gaussian_kernel import GaussianKernel
+from landscope.linalg.probe_mean import probe_mean
 from landscope.linalg.product import CountedProduct
 from landscope.linalg.quadrature import (
     Quadrature,
@@ -26,53 +28,40 @@ from landscope.linalg.quadrature import (
     lanczos_quadratures,
     mixture,
     packed,
+    settled,
     unpacked,
 )
-from landscope.linalg.space import VectorSpace
+from landscope.linalg.spectral_distribution import Atom, SpectralDistribution
 
 MOST_POINTS = 100_000
 """Of a grid: each is compared with every node."""
 
 
-@dataclass(frozen=True)
-class GaussianKernel:
-    """The Gaussian that each eigenvalue is smoothed by.
-
-    Attributes
-    ----------
-    width : float
-        Its standard deviation σ, in the unit of the eigenvalues.
-    """
-
-    width: float
-
-    def __call__(self, x: Float64[Tensor, "*shape"]) -> Float64[Tensor, "*shape"]:
-        """Density exp(−x²/2σ²)/√(2πσ²)."""
-        return torch.exp(-0.5 * (x / self.width) ** 2) / (self.width * math.sqrt(2 * math.pi))
-
-    def cumulative(self, x: Float64[Tensor, "*shape"]) -> Float64[Tensor, "*shape"]:
-        """Mass left of x."""
-        return torch.special.ndtr(x / self.width)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SpectralDensity:
-    """The density (1/D) Σ_i kernel(x − λ_i) of a spectrum, estimated on a grid.
+    """A spectrum as random probes show it: a smoothed curve, and shares of its eigenvalues.
+
+    `mass`, `quantile`, `cdf_bounds` and `atoms` are about the eigenvalues themselves: their
+    intervals hold what Lanczos steps leave open and what few probes leave to chance. The curve is
+    (1/D) Σ_i kernel(x − λ_i), the spectrum seen through the kernel; its standard error is that over
+    the probes alone, and says nothing of what the kernel has smoothed away.
 
     Attributes
     ----------
     grid : Tensor of shape (m,)
         Points x, ascending, in the unit of the eigenvalues.
     density : Tensor of shape (m,)
-        The density at each point, of total mass 1.
+        The curve at each point, of total mass 1.
     stderr : Tensor of shape (m,)
-        Its standard error over the random probes.
+        Standard error of the curve over the random probes.
     dof : Tensor of shape (m,)
         Degrees of freedom of the standard error (Student t).
     kernel : GaussianKernel
         What the eigenvalues are smoothed by.
     quadrature : Quadrature
         Known eigenvalues and Ritz values of all probes, and their shares of the mass.
+    distribution : SpectralDistribution
+        What the probes tell of shares of eigenvalues.
     num_probes : int
         Number of random probes.
     dim : int
@@ -87,6 +76,7 @@ class SpectralDensity:
     dof: Float64[Tensor, " m"]
     kernel: GaussianKernel
     quadrature: Quadrature
+    distribution: SpectralDistribution
     num_probes: int
     dim: int
     num_products: int
@@ -102,7 +92,7 @@ class SpectralDensity:
         return self.quadrature.weights
 
     def interval(self, level: float = 0.95) -> tuple[Float64[Tensor, " m"], Float64[Tensor, " m"]]:
-        """Pointwise confidence band of the density by Student's t.
+        """Pointwise confidence band of the smoothed curve by Student's t.
 
         Parameters
         ----------
@@ -119,29 +109,28 @@ class SpectralDensity:
         return self.density - half, self.density + half
 
     def mass(self, a: SupportsFloat, b: SupportsFloat) -> Estimate:
-        """Share of the smoothed spectrum between a and b.
+        """Share of the eigenvalues in [a, b].
 
         Parameters
         ----------
         a, b : float
-            Ends of the interval, a ≤ b; infinite ones are accepted.
+            Ends of the interval, a ≤ b; infinite ones are accepted. An eigenvalue that equals an
+            end up to rounding (32 eps of the largest magnitude) lies inside.
 
         Returns
         -------
         Estimate
-            Between 0 and 1; times D it is a number of eigenvalues.
+            Between 0 and 1; times D it is a number of eigenvalues. Its ``interval(level)`` covers
+            the exact share at least as often as the level says. Its standard error is that over the
+            probes, plus half of what the Lanczos steps leave open.
         """
         low, high = check.real("a", a, "[-∞, ∞]"), check.real("b", b, "[-∞, ∞]")
         if not low <= high:
             raise ValueError(f"a must be at most b, got a = {low} and b = {high}")
-        above, below = (self.kernel.cumulative(end - self.nodes) for end in (high, low))
-        share, stderr, dof = _probe_mean(
-            (above - below)[None], self.quadrature, self.num_probes, self.dim
-        )
-        return Estimate(share.item(), stderr.item(), dof.item(), self.num_products)
+        return self.distribution.mass(low, high)
 
     def quantile(self, q: SupportsFloat) -> Estimate:
-        """Point that has the share q of the smoothed spectrum on its left.
+        """Least eigenvalue up to which there is the share q of the spectrum.
 
         Parameters
         ----------
@@ -151,26 +140,79 @@ class SpectralDensity:
         Returns
         -------
         Estimate
-            In the unit of the eigenvalues. Its standard error is that of the share, carried
-            through the cumulative distribution.
+            In the unit of the eigenvalues. Its ``interval(level)`` covers the exact one at least as
+            often as the level says; its ends are infinite where too little is known. Its standard
+            error is half the width of the interval at the level of one standard deviation.
         """
-        share = check.real("q", q, "(0, 1)")
-        (point,) = self._points_with_mass(share)
-        error = self.mass(-math.inf, point)
-        low, high = self._points_with_mass(share - error.stderr, share + error.stderr)
-        return Estimate(point, (high - low) / 2, error.dof, self.num_products)
+        return self.distribution.quantile(check.real("q", q, "(0, 1)"))
 
-    def _points_with_mass(self, *shares: float) -> list[float]:
-        """Invert the cumulative distribution by bisection, to rounding."""
-        margin = 9 * self.kernel.width
-        low = torch.full((len(shares),), self.nodes.min().item() - margin, dtype=torch.float64)
-        high = torch.full_like(low, self.nodes.max().item() + margin)
-        wanted = torch.tensor(shares, dtype=torch.float64)
-        for _ in range(60):
-            middle = (low + high) / 2
-            short = self.kernel.cumulative(middle[:, None] - self.nodes) @ self.weights < wanted
-            low, high = torch.where(short, middle, low), torch.where(short, high, middle)
-        return ((low + high) / 2).tolist()
+    @overload
+    def cdf_bounds(self, x: SupportsFloat, level: float = 0.95) -> tuple[float, float]: ...
+
+    @overload
+    def cdf_bounds(
+        self, x: Float[Tensor, "*shape"], level: float = 0.95
+    ) -> tuple[Float64[Tensor, "*shape"], Float64[Tensor, "*shape"]]: ...
+
+    def cdf_bounds(self, x: Any, level: float = 0.95) -> tuple[Any, Any]:
+        """Bounds on the distribution function: the share of eigenvalues ≤ x.
+
+        Parameters
+        ----------
+        x : float, or Tensor or array of any shape
+            Points; infinite ones are accepted. An eigenvalue that equals a point up to rounding
+            counts as ≤ x.
+        level : float
+            The bounds at one point hold in at least this share of runs, in (0, 1).
+
+        Returns
+        -------
+        tuple of float, or of Tensor of x's shape
+            Lower and upper bound. Both rise with x.
+
+        Examples
+        --------
+        Three eigenvalues and 997 zeros:
+
+        >>> A = torch.diag(torch.tensor([20.0, 10.0, 5.0] + 997 * [0.0], dtype=torch.float64))
+        >>> low, high = spectral_density(A).cdf_bounds(1.0)
+        >>> 0.994 < low <= 0.997 <= high < 1
+        True
+        """
+        level = check.real("level", level, "(0, 1)")
+        points = torch.as_tensor(x, dtype=torch.float64).detach().cpu()
+        if bool(points.isnan().any()):
+            raise ValueError("x must hold numbers, got nan")
+        low, high = self.distribution.bounds(points.reshape(-1), level)
+        if points.ndim == 0 and not isinstance(x, Tensor):
+            return low.item(), high.item()
+        return low.reshape(points.shape), high.reshape(points.shape)
+
+    def atoms(self) -> list[Atom]:
+        """Multiple eigenvalues, as far as Lanczos has converged to them.
+
+        Returns
+        -------
+        list of Atom
+            ``.location .error .share``, ascending: those that are certainly more than one, as the
+            zeros of an operator of low rank. One of a few copies shows only where many probes or
+            deflated eigenpairs say so.
+
+        Examples
+        --------
+        >>> A = torch.diag(torch.tensor([20.0, 10.0, 5.0] + 997 * [0.0], dtype=torch.float64))
+        >>> (zero,) = spectral_density(A).atoms()
+        >>> low, high = zero.share.interval()
+        >>> abs(zero.location) <= zero.error < 1e-10, low <= 0.997 <= high
+        (True, True)
+        """
+        return self.distribution.atoms()
+
+    def __repr__(self) -> str:
+        return (
+            f"SpectralDensity(D = {self.dim:,}, {self.num_probes} probes, "
+            f"{self.num_products:,} products, curve through a {self.kernel})"
+        )
 
 
 def spectral_density(
@@ -204,21 +246,22 @@ def spectral_density(
     num_grid : int
         Number m of grid points.
     width : float, optional
-        Standard deviation σ of the Gaussian kernel, in the unit of the eigenvalues; by default the
-        range of the spectrum that is not deflated, zero included, divided by ``num_steps``, about
-        what so many steps resolve everywhere (they resolve the ends better).
+        Standard deviation σ of the Gaussian kernel of the curve, in the unit of the eigenvalues; by
+        default the range of the spectrum that is not deflated, zero included, divided by
+        ``num_steps``, about what so many steps resolve everywhere (they resolve the ends better).
     limits : tuple of float, optional
         Ends of the grid; by default five kernel widths beyond the ends of the spectrum that is not
-        deflated. ``mass`` and ``quantile`` see the whole spectrum wherever the grid ends.
+        deflated, and not below 0 where A is positive semi-definite (``A.psd``).
     deflate : int, Eigenpairs or "converged"
         Outliers that count exactly, with 1/D each, so that steps, kernel and grid serve the bulk:
 
         * an integer k: the k eigenpairs of largest magnitude, by `eigsh`, with their multiplicity;
         * `Eigenpairs` of A that are known already;
-        * "converged": the Ritz values that a probe's Lanczos run has converged to. Takes not one
-          product more, and is the most accurate density per product. It takes each for a simple
-          eigenvalue, as the outliers of a network are; one that carries the weight of more than
-          about ten counts by its weight.
+        * "converged": the simple eigenvalues that Lanczos runs have converged to. Takes not one
+          product more, and is the most accurate density per product. Of a multiple eigenvalue, each
+          probe finds an eigenvector of its own, so two probes tell it from a simple one; it counts
+          by its weight. A single probe cannot tell: it takes each for simple, as the outliers of a
+          network are, but one that carries the weight of more than about ten.
     rtol : float, optional
         Add probes until the standard error of the density is at most ``rtol`` times its largest
         value, at every point of the grid.
@@ -234,7 +277,8 @@ def spectral_density(
     Returns
     -------
     SpectralDensity
-        ``.grid .density .stderr .kernel .quantile(q) .mass(a, b) .interval(level)``.
+        ``.mass(a, b) .quantile(q) .cdf_bounds(x) .atoms()`` of the spectrum itself;
+        ``.grid .density .stderr .kernel .interval(level)`` of the curve through the kernel.
 
     Raises
     ------
@@ -249,8 +293,10 @@ def spectral_density(
     For a probe v uniform on the unit sphere, E vᵀf(A)v = (1/D) Σ_i f(λ_i), and a Lanczos run from v
     gives vᵀf(A)v ≈ Σ_j w_j f(θ_j) with the Ritz values θ_j and the squared first components w_j of
     their vectors (Gauss quadrature: exact for polynomials of degree 2·num_steps − 1, and for
-    every f once the Krylov space is exhausted; Ubaru, Chen & Saad 2017). The variance over probes
-    is known,
+    every f once the Krylov space is exhausted; Ubaru, Chen & Saad 2017). What the steps leave open
+    of a share of eigenvalues is bounded by `distribution_bounds` (Chebyshev, Markov, Stieltjes),
+    what probes leave to chance has the Beta law of `ProbeShares`; intervals of shares and quantiles
+    hold both. The curve has a band for the second alone. The variance over probes is known,
 
     .. math:: \mathrm{Var}(v^⊤f(A)v) = \frac{2}{D+2}\left(\overline{f^2} − \overline{f}^2\right),
 
@@ -265,10 +311,10 @@ def spectral_density(
 
     In 20,000 sets of four or eight probes for each of three spectra of D = 80 (a bulk with
     outliers, flat, two bulks) and three widths, from 1/60 to 1/8 of the flat one's range, the 95 %
-    intervals covered the truth in 94.4 to 97.5 % at every point with 1 % or more of the largest
-    density. The truth lies above them more often (3 %) than below (2 %), as sums of few squares are
-    skewed. With fewer probes and few eigenvalues under the kernel they err on the safe side (up to
-    99.8 % with one probe).
+    intervals of the curve covered the truth in 94.4 to 97.5 % at every point with 1 % or more of
+    the largest density. The truth lies above them more often (3 %) than below (2 %), as sums of few
+    squares are skewed. With fewer probes and few eigenvalues under the kernel they err on the safe
+    side (up to 99.8 % with one probe).
 
     Per product, one probe with many steps and ``deflate="converged"`` comes nearest to the spectrum
     of a large operator: a probe's error is of order 1/√D. By `wasserstein_distance`, 20 products so
@@ -305,11 +351,16 @@ def spectral_density(
         if isinstance(deflate, Eigenpairs):
             arguments["deflate"] = [digest(deflate.values), space.digest(deflate.vectors)]
         file = Checkpoint(checkpoint, arguments, space)
-    pairs = _known_pairs(A, space, deflate, seed, storage, file)
+    pairs = eigenpairs_to_deflate(A, space, deflate, seed, storage, file)
     product = DeflatedProduct(A, pairs.vectors, storage)
     left = space.dim - len(pairs.values)
     found = unpacked(file.state) if file and "nodes" in file.state else []
     probes = islice(_probes(product, seed), len(found), None)
+
+    psd = bool(getattr(A, "psd", False))
+    least = 0.0 if psd else -math.inf
+    known_part = known(pairs.values, pairs.residuals, space.dim).at_least(least)
+    eps = torch.finfo(space.dtype).eps
 
     def density_from(count: int) -> SpectralDensity:
         """Use so many probes in all."""
@@ -318,21 +369,43 @@ def spectral_density(
             starts = torch.cat([next(probes) for _ in range(block)], dim=1)
             if file:
                 searched = isinstance(deflate, int) and deflate > 0
-                file.state = _eigenpair_tensors(pairs) if searched else {}
+                file.state = eigenpair_tensors(pairs) if searched else {}
                 file.vectors = {"eigenvectors": pairs.vectors} if searched else {}
                 file.state |= packed(found) if found else {}
-            settle = deflate == "converged"
-            found.extend(lanczos_quadratures(product, starts, num_steps, left, settle, file))
-        used = found[:count]
+            mark = deflate == "converged"
+            found.extend(lanczos_quadratures(product, starts, num_steps, left, mark, file))
+        used = [part.at_least(least) for part in found[:count]]
+        used = settled(used, left, eps) if deflate == "converged" else used
         shares = [left / space.dim / count for _ in used]
-        quadrature = mixture([known(pairs.values, space.dim), *used], [1.0, *shares])
-        kernel, grid = _kernel_and_grid(quadrature, num_steps, num_grid, width, limits)
-        density, stderr, dof = _probe_mean(
-            kernel(grid[:, None] - quadrature.nodes), quadrature, count, space.dim
+        quadrature = mixture([known_part, *used], [1.0, *shares])
+        rounding = 32 * eps * quadrature.nodes.abs().max().item()
+        kernel, grid = _kernel_and_grid(
+            quadrature, num_steps, num_grid, width, limits, psd, rounding
+        )
+        density, stderr, dof = probe_mean(
+            kernel.smooth(grid, quadrature.nodes), quadrature, count, space.dim
         )
         num_products = product.count + (pairs.num_products if isinstance(deflate, int) else 0)
+        distribution = SpectralDistribution(
+            tuple(used) or (known_part[:0],),
+            known_part,
+            space.dim,
+            rounding,
+            eps,
+            psd,
+            num_products,
+        )
         return SpectralDensity(
-            grid, density, stderr, dof, kernel, quadrature, count, space.dim, num_products
+            grid,
+            density,
+            stderr,
+            dof,
+            kernel,
+            quadrature,
+            distribution,
+            count,
+            space.dim,
+            num_products,
         )
 
     if left == 0:
@@ -351,64 +424,6 @@ def spectral_density(
     return density
 
 
-def _known_pairs(
-    A: Any,
-    space: VectorSpace,
-    deflate: int | str | Eigenpairs,
-    seed: int,
-    storage: str | Path,
-    file: Checkpoint | None,
-) -> Eigenpairs:
-    """Eigenpairs to deflate, found or given; none where Ritz values are to be settled later."""
-    if isinstance(deflate, Eigenpairs):
-        if len(deflate.vectors) != space.local_dim:
-            raise ValueError(
-                f"deflate has vectors of {len(deflate.vectors)} entries; A acts on those of "
-                f"{space.local_dim}"
-            )
-        return deflate
-    if isinstance(deflate, int) and not isinstance(deflate, bool) and deflate > 0:
-        check.whole("deflate", deflate, 0, space.dim)
-        if file and file.vectors:
-            return _recalled_eigenpairs(A, file)
-        return eigsh(A, deflate, "LM", tol=1e-5, seed=seed, storage=storage, checkpoint=file)
-    is_count = isinstance(deflate, int) and not isinstance(deflate, bool) and deflate == 0
-    if not is_count and not (isinstance(deflate, str) and deflate == "converged"):
-        raise ValueError(
-            f"deflate is {check.shown(deflate)}; it must be a number of eigenpairs, Eigenpairs or "
-            "'converged'"
-        )
-    none = torch.zeros(0, dtype=torch.float64)
-    return Eigenpairs(none, space.basis(0).block(0, 0), none, converged=True, num_products=0)
-
-
-def _eigenpair_tensors(pairs: Eigenpairs) -> dict[str, Tensor]:
-    """Deflated eigenpairs for a checkpoint, but for the vectors."""
-    return {
-        "values": pairs.values,
-        "residuals": pairs.residuals,
-        "converged": torch.tensor(pairs.converged),
-        "num_products": torch.tensor(pairs.num_products),
-    }
-
-
-def _recalled_eigenpairs(A: Any, file: Checkpoint) -> Eigenpairs:
-    """Deflated eigenpairs of a checkpoint, after a product with the mean of the vectors."""
-    state, product = file.state, CountedProduct(A)
-    values, residuals = state["values"], state["residuals"]
-    vectors = file.vectors["eigenvectors"].to(A.device)
-    mean = torch.full((len(values), 1), len(values) ** -0.5, dtype=torch.float64)
-    rounding = 1000 * torch.finfo(vectors.dtype).eps * values.abs().max()
-    file.compare_product(
-        product,
-        vectors @ mean.to(vectors),
-        vectors @ (values[:, None] * mean).to(vectors),
-        (2 * residuals.norm() + rounding).item(),
-    )
-    count = int(state["num_products"]) + product.count
-    return Eigenpairs(values, vectors, residuals, bool(state["converged"]), count)
-
-
 def _probes(product: DeflatedProduct, seed: int) -> Iterator[Float[Tensor, "D 1"]]:
     """Random vectors orthogonal to what is deflated, the same for every block size."""
     generator = torch.Generator().manual_seed(seed)
@@ -422,13 +437,19 @@ def _kernel_and_grid(
     num_grid: int,
     width: float | int | None,
     limits: tuple[float | int, float | int] | None,
+    psd: bool,
+    rounding: float,
 ) -> tuple[GaussianKernel, Float64[Tensor, " m"]]:
     """Kernel and grid for the part of the spectrum that is sampled, all of it if none is."""
     nodes = quadrature.nodes[quadrature.sampled | ~quadrature.sampled.any()]
     low, high = nodes.min().item(), nodes.max().item()
     spectrum_range = max(high, 0.0) - min(low, 0.0)
-    kernel = GaussianKernel((spectrum_range or 1.0) / num_steps if width is None else width)
-    first, last = limits or (low - 5 * kernel.width, high + 5 * kernel.width)
+    if spectrum_range <= rounding:  # one point is left: the kernel serves the whole
+        spectrum_range = quadrature.nodes.abs().max().item() or 1.0
+    sigma = spectrum_range / num_steps if width is None else width
+    kernel = GaussianKernel(sigma, reflected=psd)
+    first = max(low - 5 * sigma, 0.0) if psd else low - 5 * sigma
+    first, last = limits or (first, high + 5 * sigma)
     return kernel, torch.linspace(first, last, num_grid, dtype=torch.float64)
 
 
@@ -440,20 +461,3 @@ def _check_limits(limits: Any) -> None:
         raise ValueError(f"limits is {check.shown(limits)}; it must be a pair of numbers") from None
     if not check.real("limits[0]", first) < check.real("limits[1]", last):
         raise ValueError(f"limits is {check.shown(limits)}; its numbers must be ascending")
-
-
-def _probe_mean(
-    f: Float64[Tensor, "m n"], quadrature: Quadrature, num_probes: int, dim: int
-) -> tuple[Float64[Tensor, " m"], Float64[Tensor, " m"], Float64[Tensor, " m"]]:
-    """Mean of functions f over the spectrum, its standard error and degrees of freedom."""
-    mean = f @ quadrature.weights
-    sampled, weights = f[:, quadrature.sampled], quadrature.weights[quadrature.sampled]
-    share = weights.sum()  # only this part of the mass has an error
-    if share == 0:
-        return mean, torch.zeros_like(mean), torch.full_like(mean, math.inf)
-    weights, num_left = weights / share, dim * share
-    centred = sampled - (sampled @ weights)[:, None]
-    second, fourth = centred**2 @ weights, centred**4 @ weights
-    stderr = share * (2 * second / ((num_left + 2) * num_probes)).sqrt()
-    dof = num_probes * num_left * second**2 / fourth
-    return mean, stderr, torch.where(fourth > 0, dof.clamp_min(num_probes), math.inf)
