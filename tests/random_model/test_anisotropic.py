@@ -1,6 +1,7 @@
 """Residuals of any covariance: the isotropic limit, draws in weight space, and fits of them."""
 
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import pytest
@@ -11,15 +12,25 @@ from landscope.random_model.anisotropic import AnisotropicTheory
 from landscope.random_model.anisotropic_bulk import AnisotropicBulk
 from landscope.random_model.clusters import Clusters
 from landscope.random_model.fit import fit_measured
+from landscope.random_model.isotropic import IsotropicResiduals
 from landscope.random_model.measured import MeasuredLandscape
 from landscope.random_model.softmax_curvature import softmax
 from landscope.random_model.spectral_count import SpectralCount
 from landscope.random_model.surrogates import surrogate
+from landscope.random_model.theory import Theory
 from tests.random_model.explicit import hessian_and_gradient
 
 D, N, C = 500, 150, 5
 SPECTRUM = 1 / (1 + np.arange(D) / 30.0) ** 1.5
 SPECTRUM *= 0.5 / SPECTRUM.sum()  # of participation dimension 90
+
+
+class InAllDimensions(Theory):
+    """Outliers take no dimension from the bulk, as in the anisotropic theory."""
+
+    @cached_property
+    def _residuals(self):
+        return IsotropicResiduals(self._beside(0).bulk, self.K, noise_variance=0.0)
 
 
 def isotropic_pair(num_params, sigma_e=0.7, by_class=False):
@@ -30,8 +41,9 @@ def isotropic_pair(num_params, sigma_e=0.7, by_class=False):
     overlaps = np.zeros((len(c), num_params))
     overlaps[:, : c.shape[1]] = c
     spectrum = np.full(num_params, sigma_e**2 / num_params)
-    return land.theory(), AnisotropicTheory(
-        land.probabilities, land.labels, c @ c.T, spectrum, num_params, overlaps
+    given = land.probabilities, land.labels, c @ c.T
+    return InAllDimensions(*given, sigma_e, num_params), AnisotropicTheory(
+        *given, spectrum, num_params, overlaps
     )
 
 

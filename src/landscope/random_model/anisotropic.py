@@ -9,6 +9,7 @@ from jaxtyping import Float64, Inexact
 from landscope.random_model.anisotropic_bulk import AnisotropicBulk
 from landscope.random_model.conditional_theory import ConditionalTheory
 from landscope.random_model.outliers import Resolvent
+from landscope.random_model.softmax_curvature import curvature_eigenvalues
 from landscope.random_model.spectral_count import SpectralCount
 
 
@@ -55,9 +56,9 @@ class AnisotropicResiduals:
         N = self.bulk.num_examples
         return Resolvent(
             root=vectors * np.sqrt(np.maximum(values, 0.0)),
-            gram_slope=self.weighted_gram(-(1 - b_slope * s) * weight**2, -1 / z**2),
+            gram_slope=z * self.weighted_gram(-(1 - b_slope * s) * weight**2, -1 / z**2),
             load=e / N,
-            load_slope=e_slope / N,
+            load_slope=z * e_slope / N,
         )
 
 
@@ -119,7 +120,7 @@ class AnisotropicTheory(ConditionalTheory):
     @cached_property
     def bulk(self) -> AnisotropicBulk:
         """The spectrum of the residuals by themselves."""
-        m, _ = self._curvature.eigenpairs
+        m = curvature_eigenvalues(self.probabilities)
         return AnisotropicBulk(m.ravel(), self.covariance_spectrum, self.num_params, len(m))
 
     @cached_property
@@ -137,14 +138,12 @@ class AnisotropicTheory(ConditionalTheory):
         """
         return SpectralCount(self._curvature, self._residuals).locations(k)
 
-    @cached_property
-    def gradient_norm(self) -> float:
-        """Root mean square of ‖g‖, ‖g‖² ≈ r̄ᵀK r̄ + (σ_E²/N²) Σ_μ ‖r^μ‖²."""
-        stacked = self._curvature.loaded_errors(self._errors, 0.0)
+    def _gradient_norm(self, errors: Float64[np.ndarray, "N C"]) -> float:
+        stacked = self._curvature.mean_by_group(errors)
         ones = np.ones_like(self.covariance_spectrum)
-        noise = self.covariance_spectrum.sum() * np.square(self._errors).mean(0).sum()
+        noise = self.covariance_spectrum.sum() * np.square(errors).mean(0).sum()
         signal = stacked @ self._residuals.weighted_gram(ones, 1.0) @ stacked
-        return float(np.sqrt(max(signal + noise / len(self._errors), 0.0)))
+        return float(np.sqrt(max(signal + noise / len(errors), 0.0)))
 
     @cached_property
     def trace(self) -> float:
@@ -167,7 +166,7 @@ class AnisotropicTheory(ConditionalTheory):
         s, N = self.covariance_spectrum, len(self.labels)
         K = self._residuals.weighted_gram(np.ones_like(s), 1.0)
         K_sigma = self._residuals.weighted_gram(s, 0.0)
-        mean, square = self._curvature.B(0.0), self._curvature.function(np.square)
+        mean, square = self._curvature.B(0.0), self._curvature.mean_square()
         signal = mean @ K
         total = np.sum(signal * signal.T) + 2 * np.trace(mean) * np.sum(mean * K_sigma)
         total += np.trace(mean) ** 2 * np.sum(s**2)

@@ -8,8 +8,8 @@ from jaxtyping import Complex128, Float64
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from landscope.random_model.bulk import AIRY_MEAN, HAIR, NUM_HEIGHTS
-from landscope.random_model.upper_half_plane import newton
+from landscope.random_model.bulk import AIRY_MEAN, HAIR
+from landscope.random_model.upper_half_plane import descend
 
 FARTHEST = 40.0
 """Where e is within rounding of its bounds, as a logit."""
@@ -169,17 +169,14 @@ class AnisotropicBulk:
     ) -> tuple[Complex128[np.ndarray, " x"], Complex128[np.ndarray, " x"]]:
         """(e, b) at z = x + i·height: Newton's method, continued from far above the real axis."""
         s, t = self.covariance_spectrum, self._unit * self._w
+
+        def step(at: np.ndarray, z: np.ndarray) -> np.ndarray:
+            loaded = t / (1 + at[:, None] * t)
+            terms = s / (z[:, None] - loaded.sum(1)[:, None] * s)
+            slope = 1 - np.square(loaded).sum(1) * np.square(terms).sum(1)
+            return (at + terms.sum(1)) / slope
+
         far = np.full(len(x), 10 * self.edge)
-        e = -s.sum() / (x + 1j * far)
-        for eta in np.geomspace(np.maximum(far, height), height, NUM_HEIGHTS):
-
-            def step(
-                at: np.ndarray, active: np.ndarray, z: np.ndarray = x + 1j * eta
-            ) -> np.ndarray:
-                loaded = t / (1 + at[:, None] * t)
-                terms = s / (z[active, None] - loaded.sum(1)[:, None] * s)
-                slope = 1 - np.square(loaded).sum(1) * np.square(terms).sum(1)
-                return (at + terms.sum(1)) / slope
-
-            e = newton(e, step, precision=1e-8)
+        start = -s.sum() / (x + 1j * far)
+        e = descend(start, x, np.maximum(far, height), height, step, precision=1e-8)
         return e, (t / (1 + e[:, None] * t)).sum(1)

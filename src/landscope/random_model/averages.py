@@ -88,7 +88,7 @@ class AveragedTheory:
     @cached_property
     def gradient_power(self) -> Average:
         """Mean share of the gradient in all outliers together; varies much from draw to draw."""
-        return _average([float(draw.gradient_power.sum()) for draw in self.draws])
+        return _average([draw.outlier_power for draw in self.draws])
 
     @property
     def atom_at_zero(self) -> float:
@@ -102,20 +102,24 @@ class AveragedTheory:
         """
         return self._bulk.density(x)
 
+    def share_below(self, x: Float64[np.ndarray, " x"]) -> Float64[np.ndarray, " x"]:
+        """Share of the bulk's eigenvalues below x > 0, those that are zero among them."""
+        return self._bulk.share_below(x)
+
     @cached_property
     def _bulk(self) -> IsotropicBulk:
         first = self.draws[0]
-        pooled = np.sort(np.concatenate([draw.bulk.curvatures for draw in self.draws]))
-        num_rows = len(first.bulk.curvatures)
+        pooled = np.sort(np.concatenate([draw.curvatures for draw in self.draws]))
+        num_rows = len(first.curvatures)
         merged = -(-len(pooled) // MOST_CURVATURES)
         curvatures = np.array(
             [near.mean() for near in np.array_split(pooled, len(pooled) // merged)]
         )
         return IsotropicBulk(
             curvatures,
-            first.bulk.sigma_e,
+            float(first.sigma_e),
             first.num_params,
-            first.bulk.num_examples,
+            len(first.labels),
             weight=num_rows / len(curvatures),
         )
 
@@ -137,7 +141,7 @@ def averaged_theory(model: RandomModel, num_draws: int = 20, seed: int = 0) -> A
     ValueError
         For fewer than one draw.
     """
-    if num_draws < 1:
+    if isinstance(num_draws, bool) or not isinstance(num_draws, (int, np.integer)) or num_draws < 1:
         raise ValueError(f"num_draws is {num_draws!r}; it must be a whole number of at least 1")
     mixing = model.centroid_mixing()
     draws = []

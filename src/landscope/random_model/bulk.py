@@ -8,13 +8,13 @@ from jaxtyping import Complex128, Float64
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from landscope.random_model.upper_half_plane import newton
+from landscope.random_model.upper_half_plane import descend
 
 HAIR = 1e-9
 """Distance from the real axis, relative to x, at which the density is read off."""
 
-NUM_HEIGHTS = 16
-"""Heights above the axis on the way down to it."""
+LARGEST_TABLE = 2_000_000
+"""Places times rows that are worked on at a time."""
 
 AIRY_MEAN = 1.2065
 """Mean of the Tracy–Widom law of real symmetric matrices (β = 1), with its sign turned."""
@@ -68,20 +68,29 @@ class IsotropicBulk:
     @cached_property
     def scale(self) -> float:
         """The largest a·m_i, a Hessian eigenvalue; zero where there is no bulk."""
-        return float(self.sigma_e**2 * self.curvatures.max() / self.num_examples)
+        return float(self.sigma_e**2 * self.largest_curvature / self.num_examples)
+
+    @cached_property
+    def largest_curvature(self) -> float:
+        """The largest m_i."""
+        return float(self.curvatures.max())
 
     @cached_property
     def _w(self) -> Float64[np.ndarray, " n"]:
-        return self.curvatures / self.curvatures.max()
+        return self.curvatures / self.largest_curvature
 
     @cached_property
     def _share(self) -> float:
         """The factor 1/D of the sum over rows."""
         return self.weight / float(self.num_params)
 
+    def _distances(self, s: float) -> Float64[np.ndarray, " n"]:
+        """w/(1 − wt), at most 1/(1 − t)."""
+        return self._w / (1 - self._w + self._w * expit(s))
+
     def _sum(self, s: float, power: int) -> float:
         """(1/D) Σ (w/(1 − wt))^power."""
-        return self._share * float(np.sum((self._w / (1 - self._w + self._w * expit(s))) ** power))
+        return self._share * float(np.sum(self._distances(s) ** power))
 
     @cached_property
     def _s_edge(self) -> float:
@@ -100,20 +109,29 @@ class IsotropicBulk:
         zeta, low = z / self.scale, self._s_edge
         if zeta <= self._zeta(low):
             return low
-        return brentq(lambda s: self._zeta(s) - zeta, low, np.log(zeta - 1) + 1e-3, xtol=1e-14)
+        return brentq(
+            lambda s: np.log(self._zeta(s) / zeta), low, np.log(zeta - 1) + 1e-3, xtol=1e-14
+        )
 
     @cached_property
     def edge(self) -> float:
-        """Right edge of the bulk; 0 where σ_E = 0."""
+        """Right edge of the bulk; 0 where there is none."""
         return float(self.scale * self._zeta(self._s_edge)) if self.scale > 0 else 0.0
 
     @cached_property
     def airy_scale(self) -> float:
-        """Scale s = (z″(g)/(2D²))^⅓ at the edge, on which the largest eigenvalue fluctuates."""
+        """Scale s = (z″(g)/(2D²))^⅓ at the edge, on which the largest eigenvalue fluctuates.
+
+        That is (t⁻³/D² + (1/D³) Σ (w/(1 − wt))³)^⅓ in units of `scale`; the largest term is
+        taken out of the root, for its cube may be beyond all numbers.
+        """
         if self.scale == 0:
             return 0.0
-        third = expit(-self._s_edge) ** -3 + self._sum(self._s_edge, 3)
-        return float(self.scale * (third / float(self.num_params) ** 2) ** (1 / 3))
+        D, distances = float(self.num_params), self._distances(self._s_edge)
+        farthest = float(distances.max())
+        cubes = self.weight * float(np.sum((distances / farthest) ** 3))
+        cubes += (D ** (1 / 3) / farthest / float(expit(-self._s_edge))) ** 3
+        return float(self.scale * (farthest / D) * cubes ** (1 / 3))
 
     @property
     def largest_eigenvalue(self) -> float:
@@ -122,18 +140,47 @@ class IsotropicBulk:
 
     @cached_property
     def atom_at_zero(self) -> float:
-        """Share of the D eigenvalues that are zero for want of rows."""
-        rank = self._share * np.count_nonzero(self.curvatures) if self.scale > 0 else 0.0
+        """Share of the D eigenvalues that are zero for want of rows.
+
+        An m_i below the least of all numbers counts as a row: it is positive, and rounding alone
+        makes it zero. What lies near zero is in `share_below`.
+        """
+        rank = self._share * len(self.curvatures) if self.sigma_e > 0 else 0.0
         return float(max(1 - rank, 0.0))
 
     def resolvent(self, z: float) -> tuple[float, float]:
         """The Stieltjes transform g < 0 at a real z from the edge on, and dg/dz."""
+        g, slope = self.scaled_resolvent(z)
+        return g, slope * g / z
+
+    def scaled_resolvent(self, z: float) -> tuple[float, float]:
+        """The Stieltjes transform g < 0 and d ln(−g)/d ln z, which is a number at any scale."""
         if self.scale == 0:
-            return -1 / z, 1 / z**2
+            return -1 / z, -1.0
         s = self._s(z)
         t = expit(-s)
         slope = t**-2 - self._sum(s, 2)
-        return -t / self.scale, 1 / (self.scale**2 * slope) if slope > 0 else np.inf
+        return -t / self.scale, -self._zeta(s) / (t * slope) if slope > 0 else -np.inf
+
+    def share_below(self, x: Float64[np.ndarray, " x"]) -> Float64[np.ndarray, " x"]:
+        r"""Share of the D eigenvalues below x > 0, those that are zero among them.
+
+        The integral of the density in closed form: Σ ln det(A₀ᵀA₀ − z) is on average D times
+
+        .. math:: −\ln g + \frac1D \sum_i \ln(1 + a m_i g) − 1 − zg,
+
+        stationary in g, and its imaginary part just above x is −π times the number of eigenvalues
+        below x. It is as precise where the density is a comb of teeth that no grid resolves.
+        """
+        below = np.ones_like(x)
+        if self.scale == 0:
+            return below
+        inside = x < self.edge
+        zeta = x[inside] / self.scale
+        G = self._complex_transform(zeta)
+        angles = np.array([np.angle(1 + at * self._w).sum() for at in G])
+        below[inside] = (np.angle(G) - self._share * angles + zeta * G.imag) / np.pi
+        return np.clip(below, 0.0, 1.0)
 
     def density(self, x: Float64[np.ndarray, " x"]) -> Float64[np.ndarray, " x"]:
         """Density ρ(x) = Im g(x + i0)/π of the D eigenvalues, without the atom at zero."""
@@ -148,16 +195,17 @@ class IsotropicBulk:
     def _complex_transform(self, zeta: Float64[np.ndarray, " x"]) -> Complex128[np.ndarray, " x"]:
         """G = g·scale a hair above ζ: Newton's method, continued from far above the real axis."""
         w, share = self._w, self._share
-        height = np.full(len(zeta), 10 * max(self.edge / self.scale, 1.0))
-        G = -1 / (zeta + 1j * height)
-        for eta in np.geomspace(height, HAIR * zeta, NUM_HEIGHTS):
 
-            def step(
-                at: np.ndarray, active: np.ndarray, z: np.ndarray = zeta + 1j * eta
-            ) -> np.ndarray:
-                terms = w / (1 + at[:, None] * w)
-                residual = -1 / at + share * terms.sum(1) - z[active]
-                return residual / (at**-2 - share * np.square(terms).sum(1))
+        def step(at: np.ndarray, z: np.ndarray) -> np.ndarray:
+            terms = w / (1 + at[:, None] * w)
+            residual = at * (share * terms.sum(1) - z) - 1
+            return at * residual / (1 - share * np.square(at[:, None] * terms).sum(1))
 
-            G = newton(G, step, precision=1e-6)
+        far = np.full(len(zeta), 10 * max(self.edge / self.scale, 1.0))
+        G = -1 / (zeta + 1j * far)
+        size = max(LARGEST_TABLE // len(w), 1)
+        for first in range(0, len(zeta), size):
+            own = slice(first, first + size)
+            x = zeta[own]
+            G[own] = descend(G[own], x, far[own], HAIR * x, step, precision=1e-6)
         return G

@@ -8,7 +8,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from landscope.random_model.outliers import LoadedCurvature, Outliers, Residuals
+from landscope.random_model.loaded_curvature import LoadedCurvature
+from landscope.random_model.outliers import Outliers, Residuals
+from landscope.random_model.softmax_curvature import softmax_errors
 
 
 @runtime_checkable
@@ -25,6 +27,9 @@ class Bulk(Protocol):
 
     def density(self, x: Float64[np.ndarray, " x"]) -> Float64[np.ndarray, " x"]:
         """Density at x > 0."""
+
+    def share_below(self, x: Float64[np.ndarray, " x"]) -> Float64[np.ndarray, " x"]:
+        """Share of its eigenvalues below x > 0."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +52,27 @@ class ConditionalTheory(ABC):
 
     def __post_init__(self) -> None:
         p, labels, K = self.probabilities, self.labels, self.K
-        if p.ndim != 2 or p.shape[1] < 2 or not np.allclose(p.sum(1), 1) or not (p >= 0).all():
+        sums_to_one = p.ndim == 2 and p.shape[1] > 1 and len(p) > 0 and np.allclose(p.sum(1), 1)
+        if not sums_to_one or not (p >= 0).all():
             raise ValueError(
-                f"probabilities of shape {p.shape} must be rows of at least two numbers that are "
-                "not negative and sum to 1"
+                f"probabilities of shape {p.shape} must be one or more rows of at least two "
+                "numbers that are not negative and sum to 1"
             )
         N, C = p.shape
-        if labels.shape != (N,) or not ((labels >= 0) & (labels < C)).all():
+        if (
+            labels.shape != (N,)
+            or labels.dtype.kind not in "iu"
+            or not ((labels >= 0) & (labels < C)).all()
+        ):
             raise ValueError(
-                f"labels of shape {labels.shape} must be {N} classes from 0 to {C - 1}"
+                f"labels of shape {labels.shape} must be {N} whole numbers, "
+                f"classes from 0 to {C - 1}"
             )
-        if K.shape not in ((C, C), (C * C, C * C)) or not np.allclose(K, K.T):
+        symmetric = K.shape in ((C, C), (C * C, C * C)) and np.isfinite(K).all()
+        if not symmetric or np.abs(K - K.T).max() > 1e-5 * np.abs(K).max():
             raise ValueError(
-                f"K of shape {K.shape} must be a symmetric matrix of order {C} or {C * C}"
+                f"K of shape {K.shape} must be a symmetric matrix of finite numbers "
+                f"of order {C} or {C * C}"
             )
 
     @property
@@ -72,10 +85,15 @@ class ConditionalTheory(ABC):
     def _residuals(self) -> Residuals:
         """The residuals around the centroids."""
 
-    @property
     @abstractmethod
+    def _gradient_norm(self, errors: Float64[np.ndarray, "N C"]) -> float:
+        """Root mean square of ‖g‖ for given errors r^μ."""
+
+    @cached_property
     def gradient_norm(self) -> float:
         """Root mean square of ‖g‖, ‖g‖² ≈ r̄ᵀK r̄ + (σ_E²/N²) Σ_μ ‖r^μ‖²."""
+        unit, errors = self._unit_errors
+        return unit * self._gradient_norm(errors)
 
     @cached_property
     def _curvature(self) -> LoadedCurvature:
@@ -90,7 +108,13 @@ class ConditionalTheory(ABC):
     @cached_property
     def _errors(self) -> Float64[np.ndarray, "N C"]:
         """r^μ = p^μ − y^μ."""
-        return self.probabilities - np.eye(self.probabilities.shape[1])[self.labels]
+        return softmax_errors(self.probabilities, self.labels)
+
+    @cached_property
+    def _unit_errors(self) -> tuple[float, Float64[np.ndarray, "N C"]]:
+        """The largest error, and all errors in units of it: their squares stay in range."""
+        unit = float(np.abs(self._errors).max())
+        return unit, self._errors / unit if unit > 0 else self._errors
 
     @property
     def edge(self) -> float:
@@ -103,8 +127,16 @@ class ConditionalTheory(ABC):
         return self.bulk.atom_at_zero
 
     def density(self, x: Float64[np.ndarray, " x"]) -> Float64[np.ndarray, " x"]:
-        """Density of the bulk at x > 0; with `atom_at_zero` its integral is 1."""
+        """Density of the bulk at x > 0; with `atom_at_zero` its integral is 1.
+
+        The law of the eigenvalues that are no outliers. Where classes are frozen much of it lies
+        many decades below the edge, and for D ≫ NC it is a comb: `share_below` has its integral.
+        """
         return self.bulk.density(x)
+
+    def share_below(self, x: Float64[np.ndarray, " x"]) -> Float64[np.ndarray, " x"]:
+        """Share of the bulk's eigenvalues below x > 0, those that are zero among them."""
+        return self.bulk.share_below(x)
 
     @property
     def outliers(self) -> Float64[np.ndarray, " n"]:
@@ -113,5 +145,17 @@ class ConditionalTheory(ABC):
 
     @cached_property
     def gradient_power(self) -> Float64[np.ndarray, " n"]:
-        """Share (v_j·g)²/‖g‖² of the gradient's squared length in each outlier; not cumulative."""
-        return self._outliers.gradient_components(self._errors) / self.gradient_norm**2
+        """Share (v_j·g)²/‖g‖² of the gradient's squared length in each outlier; not cumulative.
+
+        NaN where the gradient is zero: no error r^μ is left above the least of all numbers.
+        """
+        _, errors = self._unit_errors
+        norm = self._gradient_norm(errors)
+        if norm == 0:
+            return np.full(len(self.outliers), np.nan)
+        return self._outliers.gradient_components(errors) / norm**2
+
+    @property
+    def outlier_power(self) -> float:
+        """Share of the gradient in all outliers together; NaN where the gradient is zero."""
+        return float(self.gradient_power.sum()) if self.gradient_norm > 0 else np.nan

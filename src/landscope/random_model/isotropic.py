@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from landscope.random_model.bulk import IsotropicBulk
+from landscope.random_model.loaded_curvature import SMALLEST
+from landscope.random_model.no_bulk import NoBulk
 from landscope.random_model.outliers import Resolvent
 
 
@@ -21,10 +23,13 @@ class IsotropicResiduals:
     K : ndarray, shape (GC, GC)
         Gram matrix c cᵀ of the centroids. Eigenvalues below zero, which a debiased estimate can
         have, count as zero.
+    noise_variance : float
+        σ_E²/(ND), what a row's component along one direction has.
     """
 
-    bulk: IsotropicBulk
+    bulk: IsotropicBulk | NoBulk
     K: Float64[np.ndarray, "GC GC"]
+    noise_variance: float
 
     @property
     def edge(self) -> float:
@@ -36,12 +41,23 @@ class IsotropicResiduals:
         values, vectors = np.linalg.eigh(self.K)
         return vectors * np.sqrt(np.maximum(values, 0.0))
 
+    @cached_property
+    def _gram(self) -> Float64[np.ndarray, "GC GC"]:
+        return self._root @ self._root.T
+
     def at(self, z: float) -> Resolvent:
         """Resolvent at z: every direction of weight space has the same weight −g(z)."""
-        g, slope = self.bulk.resolvent(z)
-        a = self.bulk.sigma_e**2 / self.bulk.num_examples
+        g, slope = self.bulk.scaled_resolvent(z)
+        root = np.sqrt(-g) * self._root
+        load = 0.0
+        if self.bulk.edge > 0 and isinstance(self.bulk, IsotropicBulk):
+            a = self.bulk.sigma_e**2 / self.bulk.num_examples
+            load = max(a * g, -(1 - SMALLEST) / self.bulk.largest_curvature)
         with np.errstate(invalid="ignore"):  # at the edge the slope is infinite, and not asked for
-            gram_slope = -slope * self.K
-        return Resolvent(
-            root=np.sqrt(-g) * self._root, gram_slope=gram_slope, load=a * g, load_slope=a * slope
-        )
+            return Resolvent(
+                root=root,
+                gram_slope=slope * (-g * self._gram),
+                load=load,
+                load_slope=load * slope,
+                noise=self.noise_variance / z * -slope,
+            )

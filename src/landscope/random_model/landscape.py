@@ -11,7 +11,7 @@ from jaxtyping import Float64
 
 from landscope.random_model.bartlett import isotropic_rows
 from landscope.random_model.memory import refuse_beyond_memory
-from landscope.random_model.softmax_curvature import curvature_eigenpairs
+from landscope.random_model.softmax_curvature import curvature_eigenpairs, softmax_errors
 from landscope.random_model.theory import Theory
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ class Landscape:
         means = centroids.reshape(-1, model.num_classes, centroids.shape[1])
         groups = self.labels if len(means) > 1 else np.zeros_like(self.labels)
         N = model.num_examples
-        errors = self.probabilities.copy()
-        errors[np.arange(N), self.labels] -= 1
+        errors = softmax_errors(self.probabilities, self.labels)
         m, U = curvature_eigenpairs(self.probabilities)
         roots = (U * np.sqrt(m / N)[:, None, :]).transpose(0, 2, 1)
         d = centroids.shape[1]
@@ -68,6 +67,9 @@ class Landscape:
             J = means[group] if residuals is None else means[group] + residuals[example]
             factor[example] = roots[example] @ J
             gradient += errors[example] @ J / N
+        # In units of the largest entry, so that squares stay in range.
+        self._unit = float(np.abs(factor).max()) or 1.0
+        factor /= self._unit
         self._A: Float64[np.ndarray, "NR d"] = factor.reshape(-1, d)
         self._g: Float64[np.ndarray, " d"] = gradient
 
@@ -89,7 +91,7 @@ class Landscape:
 
     @cached_property
     def _curvature(self) -> Float64[np.ndarray, "n n"]:
-        """The smaller of AᵀA and AAᵀ: the same nonzero spectrum."""
+        """The smaller of AᵀA and AAᵀ, in squared units: the same nonzero spectrum."""
         A = self._A
         return A.T @ A if self._in_weight_space else A @ A.T
 
@@ -99,7 +101,7 @@ class Landscape:
 
     @cached_property
     def _eigenvalues(self) -> Float64[np.ndarray, " n"]:
-        return np.maximum(np.linalg.eigvalsh(self._curvature)[::-1], 0.0)
+        return self._unit**2 * np.maximum(np.linalg.eigvalsh(self._curvature)[::-1], 0.0)
 
     def eigenvalues(self) -> Float64[np.ndarray, " n"]:
         """All min(N(C − 1), d) eigenvalues that can differ from zero, descending.
@@ -136,8 +138,8 @@ class Landscape:
         NaN where g = 0 or λ_j = 0 (to rounding), for such an eigenvector is arbitrary.
         """
         vectors = self.eigenvectors(k)
-        norm = np.linalg.norm(self._g)
-        return self._g @ vectors / norm if norm > 0 else np.full(k, np.nan)
+        norm = self.gradient_norm()
+        return self._g / norm @ vectors if norm > 0 else np.full(k, np.nan)
 
     def gradient_power(self, k: int) -> Float64[np.ndarray, " k"]:
         """Cumulative share Σ_{i≤j} (v_i·g)²/‖g‖² of the gradient in the top k eigenvectors.
@@ -156,7 +158,7 @@ class Landscape:
 
     def gradient_norm(self) -> float:
         """‖g‖."""
-        return float(np.linalg.norm(self._g))
+        return float(scipy.linalg.norm(self._g))  # scaled: no square underflows
 
     def theory(self) -> Theory:
         """What random matrix theory predicts, given this draw's probabilities and centroids."""
@@ -166,11 +168,11 @@ class Landscape:
 
     def trace(self) -> float:
         """Tr H."""
-        return float(np.square(self._A).sum())
+        return float(self._unit**2 * np.square(self._A).sum())
 
     def frobenius_norm(self) -> float:
         """‖H‖_F."""
-        return float(np.linalg.norm(self._curvature))
+        return float(self._unit**2 * np.linalg.norm(self._curvature))
 
     @cached_property
     def _isometry(self) -> Float64[np.ndarray, "d D"]:
@@ -193,7 +195,7 @@ class Landscape:
         """
         D = int(self.model.num_params)
         refuse_beyond_memory(8 * 2 * D**2, f"a dense Hessian with num_params={D}")
-        rows = self._A @ self._isometry
+        rows = self._unit * self._A @ self._isometry
         return rows.T @ rows
 
     def gradient(self) -> Float64[np.ndarray, " D"]:

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float64, Int64
 
-from landscope.random_model.softmax_curvature import curvature_eigenpairs, softmax
+from landscope.random_model.softmax_curvature import curvature_eigenpairs, softmax, softmax_errors
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class MeasuredLandscape:
     @cached_property
     def errors(self) -> Float64[np.ndarray, "N C"]:
         """r^μ = p^μ − y^μ."""
-        return self.probabilities - np.eye(self.num_classes)[self.labels]
+        return softmax_errors(self.probabilities, self.labels)
 
     @cached_property
     def _eigenpairs(self) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, "n n"]]:

@@ -17,6 +17,8 @@ from landscope.random_model.softmax_curvature import softmax
 LABELS = ("uniform", "sampled")
 CLASS_CENTROIDS = ("full", "own", "shared")
 LARGEST_DIM = 1e300
+SPREADS = 1e-152, 1e152
+"""Least and largest spread above zero: their squares are numbers."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class RandomModel:
     num_classes, num_examples, num_params : int
         C ≥ 2, N ≥ 1 and D ≥ 1, D of any size: draws are exact and cost no more for a larger one.
     sigma_c, sigma_e, sigma_z : float
-        Root mean square lengths of centroids and residuals, and the spread of the logits; ≥ 0.
+        Root mean square lengths of centroids and residuals, and the spread of the logits; 0, or
+        from 1e-152 to 1e152.
     labels : {"uniform", "sampled"}
         Labels that know nothing of the logits, or drawn from p^μ. The gradient depends on it.
     lengths : sequence of C floats, optional
@@ -101,6 +104,10 @@ class RandomModel:
                 f"it must be one of {', '.join(CLASS_CENTROIDS)}"
             )
         if self.lengths is not None:
+            if isinstance(self.lengths, str) or np.ndim(self.lengths) != 1:
+                raise ValueError(
+                    f"lengths is {self.lengths!r}; it must be a sequence of one number per class"
+                )
             lengths = tuple(_spread("lengths", length) for length in self.lengths)
             if len(lengths) != self.num_classes:
                 raise ValueError(
@@ -191,11 +198,17 @@ def _whole_number(name: str, value: Any, least: int) -> int:
         or not least <= value <= LARGEST_DIM  # false for NaN
         or value != int(value)
     ):
-        raise ValueError(f"{name} is {value!r}; it must be a whole number of at least {least}")
+        raise ValueError(
+            f"{name} is {value!r}; it must be a whole number of at least {least} "
+            f"and at most {LARGEST_DIM:g}"
+        )
     return int(value)
 
 
 def _spread(name: str, value: Any) -> float:
-    if not isinstance(value, numbers.Real) or not 0 <= float(value) < math.inf:
+    least, most = SPREADS
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value < math.inf:
         raise ValueError(f"{name} is {value!r}; it must be a finite number of at least 0")
+    if value and not least <= value <= most:
+        raise ValueError(f"{name} is {value!r}; it must be 0, or from {least:g} to {most:g}")
     return float(value)

@@ -11,16 +11,25 @@ arXiv:1007.4149, for the transition). With class-conditional centroids K is the 
 c_{k,a} and B block diagonal over the classes a.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import scipy.linalg
 from jaxtyping import Float64, Int64
 from scipy.optimize import brentq
 
-from landscope.random_model.softmax_curvature import curvature_eigenpairs
+from landscope.random_model.loaded_curvature import LoadedCurvature
+
+ROUNDING = 1e-13
+"""Branches this much lower than the highest are rounding of it."""
+
+FEW = 4
+"""Outliers that are found one by one."""
+
+SETTLED = 1e-9
+"""Relative change of an outlier from one interpolation to the next."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +42,19 @@ class Resolvent:
         A root of the weighted Gram matrix of the centroids: root·rootᵀ = −g K for isotropic
         residuals.
     gram_slope : ndarray, shape (GC, GC)
-        d/dz of that matrix.
+        d/d ln z of that matrix.
     load, load_slope : float
-        ℓ ≤ 0 and dℓ/dz in (I + ℓM)⁻¹; ℓ = σ_E² g/N for isotropic residuals.
+        ℓ ≤ 0 and dℓ/d ln z in (I + ℓM)⁻¹; ℓ = σ_E² g/N for isotropic residuals.
+    noise : float
+        Mean square of what the residuals' components along the centroids add to wᵀh, per mean
+        of |(I + ℓM^μ)⁻¹ r^μ|².
     """
 
     root: Float64[np.ndarray, "GC r"]
     gram_slope: Float64[np.ndarray, "GC GC"]
     load: float
     load_slope: float
+    noise: float = 0.0
 
 
 @runtime_checkable
@@ -54,70 +67,6 @@ class Residuals(Protocol):
 
     def at(self, z: float) -> Resolvent:
         """Resolvent at z, which is at least the edge."""
-
-
-@dataclass(frozen=True)
-class LoadedCurvature:
-    """The examples' side of the equation: B(ℓ), its slope, and the errors h(ℓ).
-
-    Parameters
-    ----------
-    probabilities : ndarray, shape (N, C)
-        p^μ.
-    groups : ndarray, shape (N,)
-        Which set of centroids each example has, 0 to G − 1.
-    num_groups : int
-        G.
-    """
-
-    probabilities: Float64[np.ndarray, "N C"]
-    groups: Int64[np.ndarray, " N"]
-    num_groups: int
-
-    @cached_property
-    def eigenpairs(self) -> tuple[Float64[np.ndarray, "N r"], Float64[np.ndarray, "N C r"]]:
-        """Eigenpairs of all M^μ."""
-        return curvature_eigenpairs(self.probabilities)
-
-    @cached_property
-    def _by_group(
-        self,
-    ) -> list[tuple[Float64[np.ndarray, " nr"], Float64[np.ndarray, "C nr"]]]:
-        """Eigenvalues, and eigenvectors side by side, of the examples in each group."""
-        m, U = self.eigenpairs
-        C = U.shape[1]
-        members = [self.groups == group for group in range(self.num_groups)]
-        return [(m[own].ravel(), U[own].transpose(1, 0, 2).reshape(C, -1)) for own in members]
-
-    def function(
-        self, f: Callable[[Float64[np.ndarray, " nr"]], Float64[np.ndarray, " nr"]]
-    ) -> Float64[np.ndarray, "GC GC"]:
-        """Block-diagonal matrix of the (1/N) Σ_{μ in group} f(M^μ), for f(0) = 0."""
-        N, C = self.probabilities.shape
-        blocks = np.zeros((self.num_groups, C, self.num_groups, C))
-        for group, (m, U) in enumerate(self._by_group):
-            blocks[group, :, group, :] = (U * (f(m) / N)) @ U.T
-        return blocks.reshape(self.num_groups * C, self.num_groups * C)
-
-    def B(self, load: float) -> Float64[np.ndarray, "GC GC"]:
-        """B = (1/N) Σ M(I + ℓM)⁻¹."""
-        return self.function(lambda m: m / _positive(1 + load * m))
-
-    def B_slope(self, load: float) -> Float64[np.ndarray, "GC GC"]:
-        """dB/dℓ = −(1/N) Σ M²(I + ℓM)⁻²."""
-        return self.function(lambda m: -((m / _positive(1 + load * m)) ** 2))
-
-    def loaded_errors(
-        self, errors: Float64[np.ndarray, "N C"], load: float
-    ) -> Float64[np.ndarray, " GC"]:
-        """h = (1/N) Σ (I + ℓM)⁻¹ r, stacked by group."""
-        m, U = self.eigenpairs
-        N, C = self.probabilities.shape
-        along = np.einsum("ncr,nc->nr", U, errors) * (load * m / _positive(1 + load * m))
-        loaded = errors - np.einsum("ncr,nr->nc", U, along)
-        h = np.zeros((self.num_groups, C))
-        np.add.at(h, self.groups, loaded / N)
-        return h.ravel()
 
 
 @dataclass(frozen=True)
@@ -137,55 +86,91 @@ class Outliers:
 
     def branches(self, z: float) -> Float64[np.ndarray, " r"]:
         """Eigenvalues ν_j(z) of −g K^½ B K^½, descending."""
-        at = self.residuals.at(z)
-        return np.linalg.eigvalsh(at.root.T @ self.curvature.B(at.load) @ at.root)[::-1]
+        return np.linalg.eigvalsh(self._matrix(self.residuals.at(z)))[::-1]
+
+    def _matrix(self, at: Resolvent) -> Float64[np.ndarray, "r r"]:
+        return at.root.T @ self.curvature.B(at.load) @ at.root
 
     @cached_property
     def _start(self) -> float:
         """Where branches begin: the edge, or without residuals a rounding of the largest."""
-        return self.residuals.edge or 1e-12 * float(self.branches(1.0)[0])
+        return self.residuals.edge or ROUNDING * float(self.branches(1.0)[0])
 
     @cached_property
     def branches_at_edge(self) -> Float64[np.ndarray, " r"]:
-        """Where the branches begin; above 1 for those that are outliers."""
-        if self._start > 0:
-            return self.branches(self._start)
-        return np.zeros(len(self.branches(1.0)))  # neither centroids nor residuals
+        """Where the branches begin; above 1 for those that are outliers.
+
+        Zero for those that are rounding of the first, as are all along null vectors of K and B.
+        """
+        if self._start == 0:  # neither centroids nor residuals
+            return np.zeros(len(self.branches(1.0)))
+        at = self.residuals.at(self._start)
+        heights = np.linalg.eigvalsh(self._matrix(at))[::-1]
+        signal = np.linalg.norm(at.root.T @ self.curvature.B(0.0) @ at.root)
+        return np.where(heights > ROUNDING * max(heights[0], signal), heights, 0.0)
 
     @property
-    def detachment(self) -> Float64[np.ndarray, " r"]:
-        """Factor on the lengths of all centroids at which each branch reaches 1 at the edge."""
-        if self._start == 0:  # neither centroids nor residuals
-            return np.full(len(self.branches_at_edge), np.inf)
-        at = self.residuals.at(self._start)
-        rounding = 1e-12 * np.linalg.norm(at.root.T @ self.curvature.B(0.0) @ at.root)
-        heights = self.branches_at_edge
-        return np.where(heights > rounding, heights, 0.0) ** -0.5
+    def count(self) -> int:
+        """Number of outliers."""
+        return int(np.sum(self.branches_at_edge > 1))
 
     @cached_property
     def values(self) -> Float64[np.ndarray, " n"]:
         """The outliers, descending."""
-        # All branches are followed together to a bracket of each, then each by itself.
+        if self.count == 0:
+            return np.zeros(0)
+        # All branches are followed together to a bracket of each.
         places, heights = [self._start], [self.branches_at_edge]
         while heights[-1][0] > 1:
             places.append(max(1.3, heights[-1][0] ** 0.5) * places[-1])
             heights.append(self.branches(places[-1]))
-        table = np.array(heights)
-        outliers = np.zeros(int(np.sum(table[0] > 1)))
-        for j in range(len(outliers)):
-            right = int(np.argmax(table[:, j] <= 1))
-            low, high = places[right - 1], places[right]
-            outliers[j] = brentq(lambda z, j=j: self.branches(z)[j] - 1, low, high, rtol=1e-12)
-        return outliers
+        table, x = np.array(heights)[:, : self.count], np.log(places)
+        rights = np.argmax(table <= 1, axis=0)
+        found = np.zeros(self.count)
+        for right in np.unique(rights):
+            own = np.flatnonzero(rights == right)
+            found[own] = self._crossings(own, x[right - 1], x[right])
+        return np.exp(found)
+
+    def _crossings(
+        self, own: Int64[np.ndarray, " n"], low: float, high: float
+    ) -> Float64[np.ndarray, " n"]:
+        """Where branches that cross 1 between two ln z do so.
+
+        Each evaluation gives all branches at once, and z ν_j is nearly constant: polynomials in
+        ln z through ever more nodes, until the crossings rest. A few branches, and those that do
+        not rest, are followed one by one.
+        """
+        found, left = np.zeros(len(own)), np.ones(len(own), bool)
+        if len(own) > FEW:
+            previous = np.full(len(own), np.inf)
+            for degree in (8, 16, 32):
+                nodes = (
+                    low + (high - low) * (1 - np.cos(np.pi * np.arange(degree + 1) / degree)) / 2
+                )
+                with np.errstate(divide="ignore"):
+                    values = np.log([self.branches(float(z))[own] for z in np.exp(nodes)])
+                found = _roots(nodes, values)
+                left = ~(np.abs(found - previous) < SETTLED)
+                previous = found
+                if not left.any():
+                    break
+        for j in np.flatnonzero(left):
+            found[j] = brentq(
+                lambda x, j=j: self.branches(np.exp(x))[own[j]] - 1, low, high, xtol=1e-12
+            )
+        return found
 
     def gradient_components(self, errors: Float64[np.ndarray, "N C"]) -> Float64[np.ndarray, " n"]:
-        r"""Squared component of the gradient along each outlier's eigenvector.
+        r"""Mean squared component of the gradient along each outlier's eigenvector.
 
         The residue of the gradient's resolvent at z: with w = (−gK)^½ v, v the eigenvector of
         branch ν_j at its crossing and h = (1/N) Σ_μ (I + ℓM^μ)⁻¹ r^μ,
 
-        .. math:: (v_j·g)^2 = −(w^⊤ h)^2 / (dν_j/dz), \quad
-            dν_j/dz = w^⊤ \frac{dB}{dz} w + (Bw)^⊤ \frac{d(−gK)}{dz} (Bw).
+        .. math:: (v_j·g)^2 = −\frac{(w^⊤ h)^2 + η\,\overline{|(I + ℓM)^{-1}r|^2}}{dν_j/dz}, \quad
+            dν_j/dz = w^⊤ \frac{dB}{dz} w + (Bw)^⊤ \frac{d(−gK)}{dz} (Bw),
+
+        η the resolvent's `noise`.
 
         Parameters
         ----------
@@ -196,14 +181,33 @@ class Outliers:
         for j, z in enumerate(self.values):
             at = self.residuals.at(z)
             B = self.curvature.B(at.load)
-            v = np.linalg.eigh(at.root.T @ B @ at.root).eigenvectors[:, -1 - j]
-            w = at.root @ v
-            slope = at.load_slope * (w @ self.curvature.B_slope(at.load) @ w)
-            slope += w @ B @ at.gram_slope @ B @ w
-            squares[j] = (w @ self.curvature.loaded_errors(errors, at.load)) ** 2 / -slope
+            order = at.root.shape[1]
+            _, v = scipy.linalg.eigh(
+                at.root.T @ B @ at.root, subset_by_index=[order - 1 - j, order - 1 - j]
+            )
+            w = at.root @ v[:, 0]
+            slope = at.load_slope * self.curvature.slope(at.load, w)
+            slope += (B @ w) @ at.gram_slope @ (B @ w)
+            loaded = self.curvature.loaded_errors(errors, at.load)
+            signal = (w @ self.curvature.mean_by_group(loaded)) ** 2
+            noise = at.noise * np.square(loaded).sum() / len(loaded)
+            squares[j] = z * (signal + noise) / -slope
         return squares
 
 
-def _positive(x: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
-    """1 + ℓm, which rounds to zero at the edge for the largest m and huge D."""
-    return np.maximum(x, 1e-100)
+def _roots(
+    nodes: Float64[np.ndarray, " i"], values: Float64[np.ndarray, "i n"]
+) -> Float64[np.ndarray, " n"]:
+    """Zeros of falling functions, of which the sums with x are polynomials through the nodes."""
+    weights = (-1.0) ** np.arange(len(nodes))
+    weights[[0, -1]] /= 2
+    heights = values + nodes[:, None]
+    low, high = np.full(values.shape[1], nodes[0]), np.full(values.shape[1], nodes[-1])
+    for _ in range(50):
+        x = (low + high) / 2
+        distances = x - nodes[:, None]
+        distances[distances == 0] = 1e-200  # at a node the polynomial is its value
+        shares = weights[:, None] / distances
+        above = (shares * heights).sum(0) / shares.sum(0) > x
+        low, high = np.where(above, x, low), np.where(above, high, x)
+    return (low + high) / 2

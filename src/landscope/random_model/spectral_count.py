@@ -18,7 +18,7 @@ import scipy.linalg
 from jaxtyping import Float64
 from scipy.optimize import brentq
 
-from landscope.random_model.outliers import LoadedCurvature
+from landscope.random_model.loaded_curvature import LoadedCurvature
 
 if TYPE_CHECKING:
     from landscope.random_model.anisotropic import AnisotropicResiduals
@@ -50,20 +50,11 @@ class SpectralCount:
         z = x * (1 + 1j * SMOOTHING)
         count = len(s) * np.pi + np.angle(b * s - z).sum()
         count += np.angle(1 + e * bulk.curvatures / N).sum() - (b * e).imag
-        B = self._on_differences(self._loaded(e / N))
+        B = self._on_differences(self.curvature.B(e / N))
         Q = self._on_differences(self.residuals.weighted_gram(1 / (b * s - z), -1 / z))
         count += np.angle(np.linalg.eigvals(B)).sum()
         count += np.angle(np.linalg.eigvals(np.linalg.inv(B) + Q)).sum()
         return float(count / np.pi)
-
-    def _loaded(self, load: complex) -> np.ndarray:
-        """B at a complex load."""
-
-        def part(m: Float64[np.ndarray, " n"]) -> np.ndarray:
-            return m / (1 + load * m)
-
-        real = self.curvature.function(lambda m: part(m).real)
-        return real + 1j * self.curvature.function(lambda m: part(m).imag)
 
     def _on_differences(self, matrix: np.ndarray) -> np.ndarray:
         """The matrix on logits that sum to zero in each group, where B has an inverse."""

@@ -10,6 +10,12 @@ from jaxtyping import Float64
 from landscope.random_model.bulk import IsotropicBulk
 from landscope.random_model.conditional_theory import ConditionalTheory
 from landscope.random_model.isotropic import IsotropicResiduals
+from landscope.random_model.no_bulk import NoBulk
+from landscope.random_model.outliers import Outliers
+from landscope.random_model.softmax_curvature import curvature_eigenvalues
+
+ROUNDING = 1e-6
+"""Share of all dimensions below which the outliers' own are left in the bulk."""
 
 
 @dataclass(frozen=True)
@@ -64,30 +70,56 @@ class Theory(ConditionalTheory):
             _check_size(name, getattr(self, name), least)
 
     @cached_property
-    def bulk(self) -> IsotropicBulk:
-        """The spectrum of the residuals by themselves."""
-        m, _ = self._curvature.eigenpairs
-        return IsotropicBulk(m.ravel(), float(self.sigma_e), self.num_params, len(m))
+    def curvatures(self) -> Float64[np.ndarray, " n"]:
+        """The eigenvalues m_i of all M^μ but the zeros of their null vectors 1."""
+        return curvature_eigenvalues(self.probabilities).ravel()
+
+    def _beside(self, num_outliers: int) -> IsotropicResiduals:
+        """The residuals in the dimensions that this many outliers leave to the bulk."""
+        D, N, sigma_e = float(self.num_params), len(self.labels), float(self.sigma_e)
+        left = D - num_outliers
+        bulk: IsotropicBulk | NoBulk
+        if left > 0:
+            bulk = IsotropicBulk(self.curvatures, sigma_e * (left / D) ** 0.5, left, N)
+        else:
+            bulk = NoBulk(sigma_e**2 / N / D * float(self.curvatures.sum()))
+        return IsotropicResiduals(bulk, self.K, sigma_e**2 / N / D)
 
     @cached_property
     def _residuals(self) -> IsotropicResiduals:
-        return IsotropicResiduals(self.bulk, self.K)
+        most, taken = min(len(self.K), int(min(float(self.num_params), 1e9))), 0
+        # Every outlier takes a dimension from the bulk, which may let another one leave.
+        while (count := Outliers(self._curvature, self._beside(taken)).count) > taken:
+            taken = min(count, most)
+            if taken == most:
+                break
+        return self._beside(taken)
 
     @property
+    def bulk(self) -> IsotropicBulk | NoBulk:
+        """The spectrum of the residuals in the dimensions that outliers leave."""
+        return self._residuals.bulk
+
+    @cached_property
     def detachment(self) -> Float64[np.ndarray, " GC"]:
         """Factor on the centroids' lengths at which each branch leaves the bulk.
 
         Ascending; below 1 for those that have left it, infinite for those that never do.
         """
+        heights = np.zeros(len(self.K))
+        dimensions = min(float(self.num_params), len(heights))
+        for j in range(int(dimensions)):
+            # Beside many dimensions the few that outliers take do not count.
+            if j == 0 or len(heights) > ROUNDING * float(self.num_params):
+                branches = Outliers(self._curvature, self._beside(j)).branches_at_edge
+            heights[j] = branches[j]
         with np.errstate(divide="ignore"):
-            return self._outliers.detachment
+            return np.maximum.accumulate(heights**-0.5)
 
-    @cached_property
-    def gradient_norm(self) -> float:
-        """Root mean square of ‖g‖, ‖g‖² ≈ r̄ᵀK r̄ + (σ_E²/N²) Σ_μ ‖r^μ‖²."""
-        stacked = self._curvature.loaded_errors(self._errors, 0.0)
-        noise = self.sigma_e**2 * np.square(self._errors).sum() / len(self._errors) ** 2
-        return float(np.sqrt(stacked @ self.K @ stacked + noise))
+    def _gradient_norm(self, errors: Float64[np.ndarray, "N C"]) -> float:
+        stacked = self._curvature.mean_by_group(errors)
+        noise = self.sigma_e * np.sqrt(np.square(errors).sum()) / len(errors)
+        return float(np.hypot(np.sqrt(max(stacked @ self.K @ stacked, 0.0)), noise))
 
     @cached_property
     def trace(self) -> float:
@@ -104,12 +136,17 @@ class Theory(ConditionalTheory):
             + \frac1N\Big(1 + \frac1D\Big) \big[2σ_E^2 \mathrm{tr}(\overline{M^2}K)
             + σ_E^4 \mathrm{tr}\overline{M^2}\big].
         """
-        N, D, variance = len(self.probabilities), float(self.num_params), self.sigma_e**2
-        mean, square = self._curvature.B(0.0), self._curvature.function(np.square)
-        signal, noise = mean @ self.K, variance * np.trace(mean)
-        single = 2 * variance * np.sum(square * self.K) + variance**2 * np.trace(square)
+        # In units of the largest squared length, so that its square stays in range.
+        unit = max(float(np.abs(self.K).max()), float(self.sigma_e) ** 2)
+        if unit == 0:
+            return 0.0
+        N, D, K = len(self.labels), float(self.num_params), self.K / unit
+        variance = float(self.sigma_e) ** 2 / unit
+        mean, square = self._curvature.B(0.0), self._curvature.mean_square()
+        signal, noise = mean @ K, variance * np.trace(mean)
+        single = 2 * variance * np.sum(square * K) + variance**2 * np.trace(square)
         total = np.sum(signal * signal.T) + (2 * np.trace(signal) + noise) * noise / D
-        return float(np.sqrt(total + (1 + 1 / D) * single / N))
+        return float(unit * np.sqrt(max(total + (1 + 1 / D) * single / N, 0.0)))
 
 
 def _check_size(name: str, value: Any, least: float) -> None:

@@ -13,7 +13,6 @@ DETACHED = 2.0
 """Distance from the bulk's edge, in units of its Airy scale, from which an eigenvalue counts as
 detached: the largest noise eigenvalue lies at −1.2 ± 1.3 of them (Tracy and Widom, β = 1)."""
 
-_POINTS_PER_BIN = 8
 _COMB = 100
 """D over the number of rows from which the bulk's density is a comb of single teeth."""
 
@@ -128,15 +127,13 @@ def _predicted_counts(
 ) -> Float64[np.ndarray, " bins"]:
     """Eigenvalues of the bulk in each bin, averaged over the probabilities."""
     averaged = model.theory(num_draws=8, seed=seed)
-    bulks = [draw.bulk for draw in averaged.draws]
-    if model.num_params > _COMB * len(bulks[0].curvatures):
+    curvatures = np.concatenate([draw.curvatures for draw in averaged.draws])
+    num_draws, num_rows = len(averaged.draws), len(averaged.draws[0].curvatures)
+    if model.num_params > _COMB * num_rows:
         # Single teeth: each row of A₀ makes the eigenvalue a·m_i by itself.
-        teeth = [bulk.scale * bulk.curvatures / bulk.curvatures.max() for bulk in bulks]
-        return np.histogram(np.concatenate(teeth), edges)[0] / len(bulks)
-    fine = np.geomspace(edges[0], edges[-1], 1 + _POINTS_PER_BIN * (len(edges) - 1))
-    middle = np.sqrt(fine[1:] * fine[:-1])
-    counts = model.num_params * averaged.density(middle) * np.diff(fine)
-    return counts.reshape(-1, _POINTS_PER_BIN).sum(1)
+        teeth = model.sigma_e**2 / model.num_examples * curvatures
+        return np.histogram(teeth, edges)[0] / num_draws
+    return model.num_params * np.diff(averaged.share_below(edges))
 
 
 def _named(long_name: str) -> dict[str, str]:

@@ -76,7 +76,7 @@ def _scalars(land: Landscape) -> tuple[list[float], list[float]]:
             predicted[C - 2],
             theory.edge,
             len(theory.outliers),
-            float(theory.gradient_power[: C - 1].sum()),
+            float(theory.gradient_power[: C - 1].sum()) if theory.gradient_norm > 0 else np.nan,
             _ratio(theory.trace, theory.frobenius_norm),
         ],
     )
