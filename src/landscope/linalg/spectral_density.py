@@ -12,9 +12,9 @@ from jaxtyping import Float, Float64
 from scipy import stats
 from torch import Tensor
 
-from landscope.linalg.checkpoint import Checkpoint
+from landscope.identity import tensor_digest
+from landscope.linalg.checkpoint import Checkpoint, named_operator
 from landscope.linalg.deflation import DeflatedProduct
-from landscope.linalg.digest import digest
 from landscope.linalg.eigenpairs import Eigenpairs
 from landscope.linalg.eigsh import eigsh
 from landscope.linalg.estimate import Estimate
@@ -302,8 +302,8 @@ def spectral_density(
         arguments |= {"num_grid": num_grid, "width": width, "limits": limits}
         arguments |= {"deflate": deflate, "block_size": getattr(A, "block_size", None)}
         if isinstance(deflate, Eigenpairs):
-            arguments["deflate"] = [digest(deflate.values), space.digest(deflate.vectors)]
-        file = Checkpoint(checkpoint, arguments, space)
+            arguments["deflate"] = [tensor_digest(deflate.values), space.digest(deflate.vectors)]
+        file = Checkpoint(checkpoint, arguments | named_operator(A), space)
     pairs = _known_pairs(A, space, deflate, seed, storage, file)
     product = DeflatedProduct(A, pairs.vectors, storage)
     left = space.dim - len(pairs.values)

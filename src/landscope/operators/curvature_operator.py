@@ -5,6 +5,7 @@ from abc import abstractmethod
 from jaxtyping import Float
 from torch import Tensor
 
+from landscope.identity import digest
 from landscope.operators.linear_operator import LinearOperator
 from landscope.problem import Batch, Problem
 from landscope.products import BatchSum, Explanation, ProductMethod
@@ -45,6 +46,10 @@ class CurvatureOperator(LinearOperator):
         self.problem = problem
         self.ranks = problem.ranks
         self._sum = BatchSum(problem.local, self.derivative, method, memory_limit, self_check)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of what it is and of the problem's own fingerprint; not of how it computes."""
+        return digest([type(self), self.problem.fingerprint()])
 
     @abstractmethod
     def derivative(self, batch: Batch) -> BatchDerivative:

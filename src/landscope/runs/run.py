@@ -12,13 +12,12 @@ from torch import Tensor
 
 from landscope.runs.atomic import remove_partial
 from landscope.runs.checkpoint import Checkpoint, read_tensors, write_tensors
-from landscope.runs.configuration import differences
+from landscope.runs.configuration import reason_to_refuse
 from landscope.runs.json_file import plain, read_json, write_json
 from landscope.runs.snapshot import read_snapshot, write_snapshot
 from landscope.runs.trajectory import concatenate
 
 _KEPT_CHECKPOINTS = 2
-_MOST_DIFFERENCES = 4
 
 
 class Run:
@@ -87,14 +86,8 @@ class Run:
             remove_partial(folder)
         if not run._config_file.exists():
             write_json(run._config_file, config)
-        elif different := differences(run.config, config):
-            said = different[:_MOST_DIFFERENCES]
-            if more := len(different) - len(said):
-                said.append(f"and {more} more")
-            raise ValueError(
-                f"the run {run.path} has another configuration: {', '.join(said)}; "
-                "name another folder or repeat the run's own configuration"
-            )
+        elif why := reason_to_refuse(run.config, config):
+            raise ValueError(f"the run {run.path} {why}")
         return run
 
     @classmethod
