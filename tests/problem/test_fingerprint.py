@@ -66,7 +66,7 @@ OTHERS = {
     "one twice": (lambda: problem(data=[(INPUTS, TARGETS), (INPUTS[:1], TARGETS[:1])]), "data"),
     "mse": (lambda: problem(loss="mse"), "loss"),
     "smoothing": (lambda: problem(loss=nn.CrossEntropyLoss(label_smoothing=0.1)), "loss"),
-    "class weights": (lambda: problem(loss=weights_of_classes(1, 2, 1)), "loss"),
+    "class weights": (lambda: problem(loss=weights_of_classes(1.0, 2.0, 1.0)), "loss"),
     "ignored": (lambda: problem(loss=nn.CrossEntropyLoss(ignore_index=7)), "loss"),
     "weight decay": (lambda: problem(weight_decay=0.1), "loss"),
     "relu": (lambda: problem(network(nn.ReLU())), "model"),

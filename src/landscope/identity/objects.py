@@ -201,8 +201,9 @@ class _Digests:
             case FunctionType():
                 return self._of_function(hook, keeps=True)
             case MethodType():
-                function = self._of_function(hook.__func__, keeps=True)
-                return _mixed("method", function, self.of(type(hook.__self__)))
+                return _mixed(
+                    "method", self._of_hook(hook.__func__), self.of(type(hook.__self__))
+                )
         return _mixed("hook", self.of(type(hook)), self._of_constants(_attributes(hook), True))
 
     def _of_method(self, method: MethodType) -> bytes:

@@ -46,4 +46,4 @@ def bits(tensor: Shaped[Tensor, "..."]) -> np.ndarray:
 
 
 def _sha256(numbers: np.ndarray) -> bytes:
-    return hashlib.sha256(numbers).digest()
+    return hashlib.sha256(numbers.data).digest()

@@ -58,7 +58,9 @@ def example_digests(batch: Any, ignored: int = IGNORED_LABEL) -> list[bytes]:
         shape = tuple(leaf.shape[2:]) if cut else tuple(leaf.shape[1:])
         head.update(f"{name} {leaf.dtype} {shape} {cut};".encode())
         rows = bits(leaf).reshape(len(leaf), -1)
-        ends = lengths * (rows.shape[1] // kept.shape[1]) if cut and lengths is not None else None
+        ends = None
+        if cut and lengths is not None:
+            ends = lengths * (rows.shape[1] // max(leaf.shape[1], 1))
         columns.append((rows, ends))
     return _each(head, columns)
 
