@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landscope.runs.configuration import differences
+from landscope.runs.configuration import differences, reason_to_refuse
 
 configs = st.recursive(
     st.integers() | st.text(max_size=3) | st.none(),
@@ -23,3 +23,14 @@ def test_each_differing_key_is_named_with_both_values():
         "old is 1 there and absent here",
         "seed is 0 there and 1 here",
     ]
+
+
+def test_a_run_of_another_problem_is_refused_by_the_names_of_its_parts():
+    problem = {"num_params": 3, "loss": "sha256:a", "data": "sha256:b"}
+    stored = {"seed": 0, "problem": problem}
+    assert reason_to_refuse(stored, stored) is None
+    other = {"seed": 0, "problem": problem | {"loss": "sha256:c", "data": "sha256:d"}}
+    assert reason_to_refuse(stored, other) == (
+        "belongs to another problem: its loss and data differ; name another folder"
+    )
+    assert "seed is 0 there and 1 here" in reason_to_refuse(stored, stored | {"seed": 1})

@@ -10,7 +10,6 @@ from landscope.experiments.target import Target, at_weights
 from landscope.runs import Run
 from landscope.runs.weights import SUFFIXES, shards
 from landscope.training import Recorder
-from landscope.training.recorder import identity
 
 # What trainers, and runs of Landscope, keep beside the weights of a step.
 _NOT_A_STEP = (
@@ -62,7 +61,7 @@ def measure_checkpoints(
     config = {
         "target": target.description,
         "checkpoints": str(folder),
-        "problem": identity(target.problem),
+        "problem": target.problem.identity(weights=False),
         "measure": target.measure.model_dump(mode="json"),
         "seed": seed,
     }

@@ -8,7 +8,6 @@ from typing import Any
 
 import xarray as xr
 
-from landscope.experiments.point import fingerprint
 from landscope.experiments.progress import Progress, silent
 from landscope.experiments.tables import write_tables
 from landscope.experiments.target import Target
@@ -113,6 +112,7 @@ def intrinsic_dimension_of(
         "num_seeds": num_seeds,
         "kind": str(kind),
         "descent": asdict(descent),
+        "test": target.test and target.test.identity(),
     }
 
     def compute(folder: Path) -> xr.Dataset:
@@ -167,7 +167,7 @@ def _kept(
 ) -> Run:
     """Compute where the run has no snapshot yet; write its tables and its summary."""
     config = {"experiment": experiment, "target": target.description, **choices, "seed": seed}
-    run = Run.create(out, {**config, "point": fingerprint(target.one_point())})
+    run = Run.create(out, {**config, "problem": target.one_point().identity()})
     if not run.steps():
         run.write_snapshot(0, compute(run.path))
     dataset = run.snapshot(0)

@@ -1,11 +1,9 @@
 """One point of weight space, measured into a run folder."""
 
-import hashlib
 from pathlib import Path
 
 from landscope.experiments.target import Target
 from landscope.geometry import measure
-from landscope.problem import Problem
 from landscope.runs import Run
 from landscope.training.summary import summarize
 
@@ -35,7 +33,7 @@ def measure_point(target: Target, out: str | Path, *, seed: int = 0) -> Run | No
     problem = target.problem
     config = {
         "target": target.description,
-        "point": fingerprint(problem),
+        "problem": problem.identity(),
         "measure": target.measure.model_dump(mode="json"),
         "seed": seed,
     }
@@ -49,15 +47,3 @@ def measure_point(target: Target, out: str | Path, *, seed: int = 0) -> Run | No
         run.write_summary(summarize(run))
         run.close()
     return run
-
-
-def fingerprint(problem: Problem) -> dict[str, int | float | str]:
-    """Return what tells this problem from others: its sizes, its weights, its loss."""
-    weights = problem.parameters_vector().detach().cpu().numpy()
-    return {
-        "num_params": problem.num_params,
-        "num_examples": problem.num_examples,
-        "num_classes": problem.num_classes,
-        "weights_sha256": hashlib.sha256(weights.tobytes()).hexdigest(),
-        "loss": float(problem.loss()),
-    }

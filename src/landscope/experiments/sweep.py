@@ -18,6 +18,7 @@ from landscope.experiments.progress import Progress, silent
 from landscope.experiments.sweep_config import SEED, SweepConfig
 from landscope.runs import Run
 from landscope.system.atomic import appearing
+from landscope.training.measured_by import measured_by
 
 _MOST_TOLD = 3
 
@@ -95,7 +96,7 @@ def sweep(
     (('learning_rate', 'seed', 'stage'), 2)
     """
     identity = {"experiment": "network_sweep", **config.model_dump(mode="json")}
-    run = Run.create(out, identity | ({"measure": measure.__name__} if measure else {}))
+    run = Run.create(out, identity | ({"measure": measured_by(measure)} if measure else {}))
     cells = {
         place: Cell(training, measure or Parts(config.parts, training.measure))
         for place, training in config.trainings().items()

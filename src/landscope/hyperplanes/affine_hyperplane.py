@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -15,7 +14,7 @@ from landscope.hyperplanes.draw import draw_basis
 from landscope.hyperplanes.given import given_basis
 from landscope.hyperplanes.kind import BasisKind
 from landscope.hyperplanes.model import HyperplaneModel
-from landscope.linalg.digest import digest
+from landscope.identity import tensor_digest
 from landscope.operators import Projected
 from landscope.problem import Problem, checked_problem
 from landscope.products import ProductMethod
@@ -195,19 +194,10 @@ class AffineHyperplane:
     def identity(self) -> str:
         """What makes this hyperplane this one, as a line of JSON: θ alone says nothing."""
         given = self.kind is BasisKind.GIVEN
-        basis = {"vectors": digest(self.basis.to_dense())} if given else {"seed": self.seed}
+        basis = {"vectors": tensor_digest(self.basis.to_dense())} if given else {"seed": self.seed}
         shape = {"kind": str(self.kind), "num_params": self.problem.num_params, "dim": self.dim}
-        points = {"origin": digest(self.origin), "frozen": digest(_frozen(self.problem))}
-        return json.dumps({**shape, **basis, **points})
-
-
-def _frozen(problem: Problem) -> Float[Tensor, " f"] | None:
-    """Parameters of the model that do not span weight space; None where all do."""
-    if problem.module is None:
-        return None
-    state, selected = problem.state(), problem.unflatten(problem.parameters_vector())
-    names = [name for name, _ in problem.module.named_parameters() if name not in selected]
-    return torch.cat([state[name].flatten() for name in names]) if names else None
+        parts = {name: self.problem.digest_of(name) for name in ("model", "frozen", "weights")}
+        return json.dumps({**shape, **basis, **parts})
 
 
 def _check_length(name: str, vector: Any, length: int) -> None:

@@ -19,6 +19,9 @@ from landscope.linalg.sharded import ShardedSpace
 from landscope.linalg.space import VectorSpace
 from landscope.linalg.state_file import StateFile
 
+OPERATOR = "operator"
+"""The argument that is an operator's fingerprint."""
+
 SHARE_OF_TIME = 0.05  # that may go into writing
 
 
@@ -61,11 +64,18 @@ def store_at(path: Path, space: VectorSpace) -> Store:
     return StateFile(path, space)
 
 
+def named_operator(A: Any) -> dict[str, str]:
+    """The argument that says which operator an iteration is about, where A has a fingerprint."""
+    said = getattr(A, "fingerprint", lambda: None)()
+    return {} if said is None else {OPERATOR: str(said)}
+
+
 class Checkpoint:
     """The state of Krylov iterations, kept where a killed process leaves the last whole one.
 
     Called again with the same arguments, the iteration goes on from there and takes the same steps;
-    one product then compares A with what was applied before. What is kept is removed when the
+    an operator that has a `fingerprint` is compared by it, and one product compares A with what was
+    applied before. What is kept is removed when the
     iteration has finished.
 
     Parameters
@@ -176,6 +186,13 @@ class Checkpoint:
     def _compare(self, written: dict[str, Any]) -> None:
         for name in self.arguments | written:
             before, now = written.get(name), self.arguments.get(name)
+            if before != now and name == OPERATOR:
+                why = (
+                    "belongs to another operator, of another model, loss, data or weights"
+                    if before and now
+                    else "does not say of which operator, as those written before fingerprints"
+                )
+                raise ValueError(f"checkpoint {self.path} {why}: remove the file or name another")
             if before != now:
                 raise ValueError(
                     f"checkpoint {self.path} was written with {name} = {before}, this call has "

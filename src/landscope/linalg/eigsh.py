@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscope import arguments as check
-from landscope.linalg.checkpoint import Checkpoint
+from landscope.linalg.checkpoint import Checkpoint, named_operator
 from landscope.linalg.eigenpairs import Eigenpairs, rayleigh_ritz
 from landscope.linalg.ends import Which
 from landscope.linalg.normalised_product import NormalisedProduct
@@ -148,6 +148,8 @@ def eigsh(
         arguments |= {"k": k, "which": which, "tol": tol, "seed": seed}
         arguments |= {"v0": None if v0 is None else space.digest(v0)}
         arguments |= {"basis_size": basis_size, "max_products": max_products, "isolate": isolate}
+        if checkpoint is not None:
+            arguments |= named_operator(A)
         file = (
             Checkpoint(checkpoint, arguments, space)
             if isinstance(checkpoint, str | Path)

@@ -5,7 +5,7 @@ from jaxtyping import Float, Float64, Shaped
 from torch import Tensor
 
 from landscope.distributed import Ranks
-from landscope.linalg.digest import digest
+from landscope.identity import tensor_digest
 from landscope.linalg.space import DenseSpace
 
 
@@ -45,4 +45,4 @@ class ReplicatedSpace(DenseSpace):
 
     def digest(self, block: Shaped[Tensor, "D *b"]) -> str:
         """Rank 0's."""
-        return str(self.ranks.objects(lambda: digest(block))[0])
+        return str(self.ranks.objects(lambda: tensor_digest(block))[0])

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Float64, Shaped
 from torch import Tensor
 
-from landscope.linalg.digest import digest
+from landscope.identity import tensor_digest
 from landscope.linalg.gaussian_vectors import gaussian_rows
 
 ENTRIES_PER_CHUNK = 16_384  # entries of each vector worked on at a time: they stay in the cache
@@ -174,7 +174,7 @@ class DenseSpace:
 
     def digest(self, block: Shaped[Tensor, "D *b"]) -> str:
         """A short fingerprint of some vectors, to compare arguments by."""
-        return str(digest(block))
+        return tensor_digest(block)
 
 
 def inner_products(

@@ -13,9 +13,9 @@ from scipy import stats
 from torch import Tensor
 
 from landscope import arguments as check
-from landscope.linalg.checkpoint import Checkpoint
+from landscope.identity import tensor_digest
+from landscope.linalg.checkpoint import Checkpoint, named_operator
 from landscope.linalg.deflation import DeflatedProduct
-from landscope.linalg.digest import digest
 from landscope.linalg.eigenpairs import Eigenpairs
 from landscope.linalg.eigenpairs_to_deflate import eigenpair_tensors, eigenpairs_to_deflate
 from landscope.linalg.estimate import Estimate
@@ -349,8 +349,8 @@ def spectral_density(
         arguments |= {"num_grid": num_grid, "width": width, "limits": limits}
         arguments |= {"deflate": deflate, "block_size": getattr(A, "block_size", None)}
         if isinstance(deflate, Eigenpairs):
-            arguments["deflate"] = [digest(deflate.values), space.digest(deflate.vectors)]
-        file = Checkpoint(checkpoint, arguments, space)
+            arguments["deflate"] = [tensor_digest(deflate.values), space.digest(deflate.vectors)]
+        file = Checkpoint(checkpoint, arguments | named_operator(A), space)
     pairs = eigenpairs_to_deflate(A, space, deflate, seed, storage, file)
     product = DeflatedProduct(A, pairs.vectors, storage)
     left = space.dim - len(pairs.values)

@@ -5,6 +5,7 @@ from abc import abstractmethod
 from jaxtyping import Float
 from torch import Tensor
 
+from landscope.identity import digest
 from landscope.operators.linear_operator import LinearOperator
 from landscope.problem import Batch, Problem, checked_problem
 from landscope.products import BatchSum, Explanation, ProductMethod
@@ -46,6 +47,10 @@ class CurvatureOperator(LinearOperator):
     def expect(self, num_products: int) -> None:
         """Hear that so many products are to come: the way of computing them is chosen by it."""
         self._sum.expect(num_products)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of what it is and of the problem's own fingerprint; not of how it computes."""
+        return digest([type(self), self.problem.fingerprint()])
 
     @abstractmethod
     def derivative(self, batch: Batch) -> BatchDerivative:

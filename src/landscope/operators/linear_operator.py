@@ -73,6 +73,13 @@ class LinearOperator(ABC):
         """Length of the vectors that it takes here: n, or a part where they are cut."""
         return self.shape[1]
 
+    def fingerprint(self) -> str | None:
+        """What tells it from other operators, equal in other processes; None where nothing does.
+
+        A checkpoint of an iteration with it is refused to another one.
+        """
+        return None
+
     @abstractmethod
     def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
         """Product with one vector."""

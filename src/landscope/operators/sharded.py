@@ -79,6 +79,10 @@ class Sharded(LinearOperator):
         """Length of the chunks here."""
         return self.held.stop - self.held.start
 
+    def fingerprint(self) -> str:
+        """That of the operator itself."""
+        return self.operator.fingerprint()
+
     def matvec(self, v: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
         """A chunk of A v from the chunk of v that this process holds."""
         return self._product(v)

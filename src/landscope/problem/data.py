@@ -1,5 +1,6 @@
 """Every accepted form of data as one list of batches that can be visited again and again."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any
 
@@ -11,10 +12,9 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from landscope.arguments import whole
 from landscope.distributed import Ranks
+from landscope.problem.example_digests import loose_digests
 
 DEFAULT_BATCH_SIZE = 512
-IGNORED_LABEL = -100
-"""What torch and Hugging Face pad labels with."""
 
 
 def as_batches(data: Any, batch_size: int | None = None, ranks: Ranks | None = None) -> list[Any]:
@@ -173,36 +173,11 @@ def _tensor(array: np.ndarray) -> Tensor:
 
 def _read_twice(loader: Iterable[Any]) -> list[Any]:
     first = list(loader)
-    second = [fingerprints(_plain(batch)) for batch in loader]
-    if not first:
-        return first
-    before = torch.cat([fingerprints(_plain(batch)) for batch in first]).sort().values
-    after = torch.cat(second).sort().values if second else torch.empty(0)
-    if before.shape != after.shape or not torch.allclose(before, after, rtol=1e-9, equal_nan=True):
+    second = Counter(one for batch in loader for one in loose_digests(_plain(batch)))
+    if Counter(one for batch in first for one in loose_digests(_plain(batch))) != second:
         raise ValueError(
             "data differs between two passes (random augmentation, random sampling, drop_last with "
             "shuffle, or a source that is used up); switch the randomness off, or freeze it with "
             "data=list(loader)"
         )
     return first
-
-
-def fingerprints(batch: Any) -> Tensor:
-    """One number per example that hardly any two different examples share, blind to padding.
-
-    Padding depends on the longest example of a batch: entries that ``attention_mask`` leaves out,
-    and labels of −100, count as 0, and so does what lies beyond the end of a shorter batch.
-    """
-    mask = batch.get("attention_mask") if isinstance(batch, Mapping) else None
-    total = torch.zeros(num_rows(batch), dtype=torch.float64)
-    for leaf in leaves(batch):
-        if leaf.ndim:
-            values = leaf.detach().to("cpu", torch.float64)
-            if not leaf.is_floating_point():
-                values = values.masked_fill(values == IGNORED_LABEL, 0)
-            if isinstance(mask, Tensor) and mask.shape == leaf.shape:
-                values = values.masked_fill(mask.cpu() == 0, 0)
-            flat = values.reshape(len(leaf), -1)
-            position = torch.arange(1, flat.shape[1] + 1, dtype=torch.float64)
-            total += (flat * (1 + torch.sin(position * position))).sum(1)
-    return total

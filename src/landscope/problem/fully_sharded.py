@@ -1,6 +1,6 @@
 """A model that ``fully_shard`` (FSDP2) has cut up, with its local rows as one flat vector."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -68,6 +68,29 @@ class FullySharded:
         """The rows held here, one parameter after the other (a copy)."""
         fsdp.reshard(self.module)
         return torch.cat([rows.reshape(-1) for rows in self._local()])
+
+    @property
+    def names(self) -> list[str]:
+        """Of all parameters and buffers."""
+        return [name for name, _ in (*self.module.named_parameters(), *self.module.named_buffers())]
+
+    def gathered(
+        self, names: Collection[str], vector: Float[Tensor, " d"]
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Whole tensors by name, one after the other, those that span weight space at a point."""
+        fsdp.reshard(self.module)
+        held = dict(
+            zip(self._parameters(), vector.split([t.numel() for t in self._local()]), strict=True)
+        )
+        for name, tensor in (*self.module.named_parameters(), *self.module.named_buffers()):
+            if name not in names:
+                continue
+            if not hasattr(tensor, "to_local"):
+                yield name, tensor
+                continue
+            local = tensor.to_local().detach()
+            rows = held[name].view_as(local) if name in held else local
+            yield name, self.ranks.joined(rows.to(self.mesh_device), len(tensor))
 
     @contextmanager
     def at(self, vector: Float[Tensor, " d"]) -> Iterator[None]:

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from landscope.identity import changed_by_training, structure
+from landscope.identity.code import functions_in, names_in
 from landscope.problem.batch_statistics import use_batch_statistics
 from landscope.problem.forward import Forward
 from landscope.problem.terms import flatten_logits
@@ -24,6 +26,12 @@ class Network(Protocol):
     @property
     def module(self) -> nn.Module | None:
         """The module behind it, whose own weights have no part; None for a function."""
+
+    def identity(self) -> list[Any]:
+        """What it computes, but for the tensors that it is called with."""
+
+    def changed_by_training(self) -> frozenset[str]:
+        """Names of buffers that training changes."""
 
     def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         """Logits and targets of the batch."""
@@ -63,6 +71,14 @@ class ModuleNetwork:
         """The copied module."""
         return self._call.model
 
+    def identity(self) -> list[Any]:
+        """Structure and code of the module, and the forward function."""
+        return [structure(self.module, methods_called_by(self._call._forward)), self._call._forward]
+
+    def changed_by_training(self) -> frozenset[str]:
+        """Names of the buffers of layers that act otherwise in training mode."""
+        return changed_by_training(self.module, methods_called_by(self._call._forward))
+
     def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         """Logits and targets of the batch."""
         with differentiable_attention():
@@ -82,6 +98,14 @@ class FunctionNetwork:
     def module(self) -> None:
         """A function has none."""
         return None
+
+    def identity(self) -> list[Any]:
+        """Both functions."""
+        return [self._function, self._forward]
+
+    def changed_by_training(self) -> frozenset[str]:
+        """A function has no buffers."""
+        return frozenset()
 
     def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         """Logits and targets of the batch."""
@@ -116,6 +140,14 @@ class OtherHead:
         """The module behind it."""
         return self._network.module
 
+    def identity(self) -> list[Any]:
+        """The whole and what its last layer computes."""
+        return [self._network.identity(), self._function]
+
+    def changed_by_training(self) -> frozenset[str]:
+        """Those of the whole."""
+        return self._network.changed_by_training()
+
     def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         """What takes the place of the logits, and targets of the batch."""
         vars(self._head)["forward"] = self._function
@@ -144,6 +176,14 @@ class ChosenLogits:
         """The module behind it."""
         return self._network.module
 
+    def identity(self) -> list[Any]:
+        """The whole and which logits."""
+        return [self._network.identity(), self._logits]
+
+    def changed_by_training(self) -> frozenset[str]:
+        """Those of the whole."""
+        return self._network.changed_by_training()
+
     def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         """Those logits, one row per target, and class indices or vectors over those logits."""
         z, targets = flatten_logits(*self._network(state, batch))
@@ -162,6 +202,12 @@ class _Call(nn.Module):
 
     def forward(self, batch: Any) -> tuple[Tensor, Tensor]:
         return self._forward(self.model, batch)
+
+
+def methods_called_by(forward: Forward) -> frozenset[str]:
+    """Names that a forward function mentions: methods of the module that it may call."""
+    functions = functions_in(forward)
+    return frozenset().union(*(names_in(function.__code__) for function in functions))
 
 
 def floating_to(value: Any, device: torch.device, dtype: torch.dtype) -> Any:

@@ -21,6 +21,13 @@ from landscope.problem import checks
 from landscope.problem.batch import Batch, unit
 from landscope.problem.batch_logits import BatchLogits
 from landscope.problem.data import as_batches, rows, rows_in_batches, split
+from landscope.problem.fingerprint import (
+    Fingerprinted,
+    data_digest,
+    loss_digest,
+    model_digest,
+    tensors_digest,
+)
 from landscope.problem.forward import Forward, default_forward, unwrapped
 from landscope.problem.losses import Loss, normalizer, resolve_loss
 from landscope.problem.measuring import measuring
@@ -40,8 +47,11 @@ from landscope.problem.unsharded import unsharded
 LOGIT_BYTES = 32 * 2**20
 """Logits that exist at a time, where one example has fewer."""
 
+WHEREVER = {"model", "loss", "data"}
+"""Parts of the fingerprint that are the same at other weights."""
 
-class Problem:
+
+class Problem(Fingerprinted):
     """A model, a loss and data at one point of weight space.
 
     Everything the project measures starts here. All sums run over loss terms and are divided by
@@ -168,6 +178,7 @@ class Problem:
         """What this process knows alone."""
         self.weight_decay = checks.checked_options(weight_decay, forward)
         self.batch_statistics = check.flag("batch_statistics", batch_statistics)
+        self._digests: dict[str, str] = {}
         self.loss_terms = resolve_loss(loss)
 
         self.forward = forward or default_forward
@@ -214,6 +225,7 @@ class Problem:
             Hashable, Any
         ] = {}  # of products; shared with the problem at other weights
         self._fixed = state
+        self._trained = {name for name, value in parameters.items() if value.requires_grad}
         checks.check_finite_state(self._layout.unflatten(self._vector), state)
         # Loaders and random modules draw from torch's global generator: leave it as it was.
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
@@ -246,11 +258,29 @@ class Problem:
         """All parameters and buffers of the model at this point, by name."""
         return self._layout.unflatten(self._vector) | self._fixed
 
+    def digest_of(self, part: str) -> str:
+        """SHA-256 of a part of the `fingerprint`, found once."""
+        if part not in self._digests:
+            self._digests[part] = self._digest_of(part)
+        return self._digests[part]
+
+    def _digest_of(self, part: str) -> str:
+        if part == "model":
+            shapes, network = self._layout.shapes, self._network.identity()
+            return model_digest(network, shapes, self.dtype, self.batch_statistics)
+        if part == "loss":
+            return loss_digest(self.loss_terms, self.weight_decay)
+        if part == "data":
+            return data_digest(self.batches, self.loss_terms, self.dtype, self.ranks)
+        frozen = self._fixed.keys() - self._trained - self._network.changed_by_training()
+        wanted = frozen if part == "frozen" else self.state().keys() - frozen
+        return tensors_digest((name, self.state()[name]) for name in wanted)
+
     def with_head(self, head: nn.Linear, function: Callable[[Tensor], Tensor]) -> "Problem":
         """The same with a function of the features that the last layer takes, in its place."""
         other = copy.copy(self)
         other._network = OtherHead(self._network, head, function)
-        other.graphs = {}
+        other.graphs, other._digests = {}, {}
         return other
 
     def without_head(self, head: nn.Linear) -> "Problem":
@@ -263,7 +293,7 @@ class Problem:
         """The same with these logits in place of all; the targets stay: it has no loss."""
         some = copy.copy(self)
         some._network = ChosenLogits(self._network, logits.to(self.device))
-        some.graphs = {}
+        some.graphs, some._digests = {}, {}
         some.num_classes = len(logits)
         return some
 
@@ -309,6 +339,7 @@ class Problem:
         """
         checks.check_surroundings()
         moved = copy.copy(self)
+        moved._digests = {part: self._digests[part] for part in WHEREVER & self._digests.keys()}
         if isinstance(where, nn.Module | Mapping):
             state = {
                 name: floating_to(value.detach(), self.device, self.dtype).clone()
@@ -464,7 +495,7 @@ class Problem:
         if self.ranks is None:
             return self
         alone = copy.copy(self)
-        alone.ranks = None
+        alone.ranks, alone._digests = None, {}
         alone.own_terms = slice(0, self.own_terms.stop - self.own_terms.start)
         alone.num_examples = alone.own_terms.stop
         alone.normalizer = self._own_normalizer

@@ -11,19 +11,27 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from landscope.distributed import Ranks
+from landscope.identity import changed_by_training, structure
 from landscope.linalg.sharded import ShardedSpace
 from landscope.problem import checks
 from landscope.problem.batch import Batch, unit
 from landscope.problem.data import as_batches, num_rows, rows
+from landscope.problem.fingerprint import (
+    Fingerprinted,
+    data_digest,
+    loss_digest,
+    model_digest,
+    tensors_digest,
+)
 from landscope.problem.forward import Forward, default_forward, unwrapped
 from landscope.problem.fully_sharded import FullySharded
 from landscope.problem.losses import Loss, normalizer, resolve_loss
 from landscope.problem.measuring import measuring
-from landscope.problem.network import floating_to
+from landscope.problem.network import floating_to, methods_called_by
 from landscope.problem.terms import flatten_logits
 
 
-class ShardedProblem:
+class ShardedProblem(Fingerprinted):
     """A model that ``fully_shard`` has cut up, a loss and data at one point of weight space.
 
     For models that no process can hold: parameters and all vectors of weight space stay cut, each
@@ -154,6 +162,24 @@ class ShardedProblem:
     def rounding(self) -> float:
         """Relative rounding of the coarsest dtype in which FSDP computes: its mixed precision."""
         return max(torch.finfo(dtype).eps for dtype in self._model.compute_dtypes)
+
+    def digest_of(self, part: str) -> str:
+        """SHA-256 of a part of the `fingerprint`: as of a `Problem` that is not sharded.
+
+        Of the weights, one parameter after the other is gathered on all processes.
+        """
+        module, called = self._model.module, methods_called_by(self.forward)
+        if part == "model":
+            shapes = {shard.name: shard.shape for shard in self.shards.tensors}
+            network = [structure(module, called), self.forward]
+            return model_digest(network, shapes, self.dtype)
+        if part == "loss":
+            return loss_digest(self.loss_terms, self.weight_decay)
+        if part == "data":
+            return data_digest(self.batches, self.loss_terms, self.dtype, self.ranks)
+        changing = changed_by_training(module, called) | {s.name for s in self.shards.tensors}
+        wanted = [name for name in self._model.names if (name in changing) == (part == "weights")]
+        return tensors_digest(self._model.gathered(wanted, self._vector))
 
     def parameters_vector(self) -> Float[Tensor, " d"]:
         """The part held here of the point of weight space (a copy)."""

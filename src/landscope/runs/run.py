@@ -14,7 +14,7 @@ import xarray as xr
 from torch import Tensor
 
 from landscope.runs.checkpoint import Checkpoint, read_tensors, write_tensors
-from landscope.runs.configuration import differences
+from landscope.runs.configuration import reason_to_refuse
 from landscope.runs.json_file import plain, read_json, write_json
 from landscope.runs.seal import RUN_ID, DamagedFileError, Seal
 from landscope.runs.snapshot import check_snapshot, read_snapshot, write_snapshot
@@ -24,7 +24,6 @@ from landscope.system.folder import make_writable
 from landscope.system.lock import WriterLock
 
 _KEPT_CHECKPOINTS = 2
-_MOST_DIFFERENCES = 4
 _SET_ASIDE = ".damaged"
 
 
@@ -106,14 +105,8 @@ class Run:
                 remove_partial(make_writable(folder, "run folder"))
             if not run._config_file.exists():
                 write_json(run._config_file, {**config, RUN_ID: uuid.uuid4().hex})
-            elif different := differences(run.config, config):
-                said = different[:_MOST_DIFFERENCES]
-                if more := len(different) - len(said):
-                    said.append(f"and {more} more")
-                raise ValueError(
-                    f"the run {run.path} has another configuration: {', '.join(said)}; "
-                    "name another folder or repeat the run's own configuration"
-                )
+            elif why := reason_to_refuse(run.config, config):
+                raise ValueError(f"the run {run.path} {why}")
         except BaseException:
             run.close()
             raise

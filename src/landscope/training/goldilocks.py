@@ -20,7 +20,6 @@ from landscope.hyperplanes import (
     random_kind,
 )
 from landscope.hyperplanes.curvature import curvature_of
-from landscope.linalg.digest import digest
 from landscope.operators import Projected
 from landscope.problem import Problem, checked_problem
 from landscope.problem.checks import check_one_process
@@ -95,7 +94,8 @@ def goldilocks(
     seed : int
         Of the first hyperplane.
     run : path, optional
-        A run folder that keeps each radius, so that the same call goes on where it was stopped.
+        A run folder that keeps each radius, so that the same call goes on where it was stopped; a
+        call with another problem or other choices is refused.
     progress : callable, optional
         Called as progress(done, total, doing).
 
@@ -111,7 +111,8 @@ def goldilocks(
     Raises
     ------
     ValueError
-        For a radius that is not positive and finite, or d outside 1 to D.
+        For a radius that is not positive and finite, d outside 1 to D, or a run folder of another
+        problem or of other choices.
 
     Warns
     -----
@@ -149,8 +150,8 @@ def goldilocks(
     kept = None
     if run is not None:
         choices = {"radii": checked, "dim": dim, "kind": str(kind), "seed": seed}
-        more = {"num_hyperplanes": num_hyperplanes, "weights": digest(problem.parameters_vector())}
-        kept = Run.create(run, {**choices, **more, "num_examples": problem.num_examples})
+        choices |= {"num_hyperplanes": num_hyperplanes, "exact": exact, "method": method}
+        kept = Run.create(run, {**choices, "problem": problem.identity()})
     weights, shells = problem.parameters_vector(), []
     for place, radius in enumerate(checked):
         if progress is not None:

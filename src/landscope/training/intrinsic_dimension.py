@@ -15,12 +15,12 @@ from landscope import arguments as check
 from landscope.geometry import class_probabilities
 from landscope.hyperplanes import AffineHyperplane, BasisKind, random_kind
 from landscope.linalg import Estimate
-from landscope.linalg.digest import digest
 from landscope.problem import Problem, checked_problem
 from landscope.problem.checks import check_one_process
 from landscope.runs import Run
 from landscope.training.adam_descent import AdamDescent
 from landscope.training.goldilocks import MOST_HYPERPLANES
+from landscope.training.measured_by import measured_by
 
 Progress = Callable[[int, int, str], None]
 Score = Callable[[Problem], float]
@@ -183,7 +183,9 @@ def intrinsic_dimension(
     seed : int
         The first one.
     run : path, optional
-        A run folder that keeps each training, so that the same call goes on where it was stopped.
+        A run folder that keeps each training, so that the same call goes on where it was stopped; a
+        call with another problem, test problem, score or other choices is refused, but for `dims`
+        and `threshold`, which may change.
     progress : callable, optional
         Called as progress(done, total, doing); the total is a guess where `dims` are absent.
 
@@ -236,9 +238,12 @@ def intrinsic_dimension(
     else:
         wanted = check.several("dims", dims)
         planned = sorted({check.whole(each, dim, 1, D, "D") for each, dim in wanted})
-    kept = (
-        None if run is None else Run.create(run, _identity(problem, num_seeds, kind, descent, seed))
-    )
+    kept = None
+    if run is not None:
+        how: dict[str, Any] = {"kind": str(kind), "num_seeds": num_seeds, "seed": seed}
+        how |= {"descent": vars(descent), "trained_by": measured_by(type(descent))}
+        how |= {"test": test.identity(), "score": measured_by(score)}
+        kept = Run.create(run, {**how, "problem": problem.identity()})
     total, done = (len(planned) + 1) * num_seeds, 0
 
     def trained(dim: int) -> list[float]:
@@ -282,17 +287,3 @@ def _doubling(num_params: int) -> list[int]:
     """8, 16, 32, … and D itself."""
     powers = [2**bits for bits in range(3, num_params.bit_length())]
     return [*(dim for dim in powers if dim < num_params), num_params]
-
-
-def _identity(
-    problem: Problem, num_seeds: int, kind: BasisKind | str, descent: AdamDescent, seed: int
-) -> dict[str, Any]:
-    return {
-        "num_params": problem.num_params,
-        "num_examples": problem.num_examples,
-        "weights": digest(problem.parameters_vector()),
-        "kind": str(kind),
-        "descent": vars(descent),
-        "num_seeds": num_seeds,
-        "seed": seed,
-    }

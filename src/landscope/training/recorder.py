@@ -9,7 +9,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-import torch
 import xarray as xr
 from torch import Tensor, nn
 
@@ -18,10 +17,10 @@ from landscope.arguments import flag, number_in, shown, whole
 from landscope.geometry.definitions import DEFINITIONS
 from landscope.hyperplanes import HyperplaneModel
 from landscope.problem import Problem, checked_problem
-from landscope.problem.data import fingerprints
 from landscope.products import ProductMethod
 from landscope.runs import Run
 from landscope.training.batch_norm import with_statistics
+from landscope.training.measured_by import measured_by
 from landscope.training.overhead import Overhead, OverheadWarning
 from landscope.training.random_state import preserved_random_state
 from landscope.training.schedule import Schedule, as_predicate
@@ -68,7 +67,9 @@ class Recorder:
     problem
         What is measured: model, data and loss. Only the weights change from step to step.
     run
-        The run, or the path of its folder, made where absent; of no account but on rank 0.
+        The path of its folder, made where absent: it belongs to one problem and one `measure`, and
+        another one is refused. Or a Run, which has a configuration of its own. Of no account but on
+        rank 0.
     schedule
         Which steps to measure: a collection of steps, an int n (every n steps), or a function
         step → bool.
@@ -103,7 +104,7 @@ class Recorder:
     ------
     TypeError, ValueError
         If `schedule` is none of these, `max_overhead` is no share, or the run belongs to another
-        problem.
+        problem (another `Problem.fingerprint` but for the weights) or another `measure`.
 
     Warns
     -----
@@ -155,8 +156,15 @@ class Recorder:
             geometry.readable(optimizer)
         if measure is not None and not callable(measure):
             raise TypeError(f"measure is {shown(measure)}; it must be a function problem → Dataset")
-        warm_start, trackers = flag("warm_start", warm_start), _checked_trackers(trackers)
-        about = identity(problem)
+        self._measure = measure or geometry.measure
+        self._takes = _free_keywords(self._measure)
+        self._warm_start = flag("warm_start", warm_start) and "eigenvectors" in self._takes
+        trackers = _checked_trackers(trackers)
+        about = {
+            "problem": problem.identity(weights=False),
+            "measure": measured_by(self._measure),
+            "warm_start": self._warm_start,
+        }
         with problem.together():
             self.run = _opened(run, about) if problem.leads else None
         self._opened_here = not isinstance(run, Run)
@@ -164,9 +172,6 @@ class Recorder:
         self._optimizer = optimizer
         self._trackers = trackers if problem.leads else ()
         self._measured: set[int] = set(self._of_run(Run.steps))
-        self._measure = measure or geometry.measure
-        self._takes = _free_keywords(self._measure)
-        self._warm_start = warm_start and "eigenvectors" in self._takes
         self._reference: Problem | None = None
         self._eigenvectors = self._of_run(Run.eigenvectors) if self._warm_start else {}
 
@@ -375,19 +380,3 @@ def _unless_it_fails(act: Callable[..., None], *arguments: Any) -> None:
             "what was measured",
             stacklevel=4,
         )
-
-
-def identity(problem: Problem) -> dict[str, Any]:
-    """What tells a problem from others wherever it is in weight space, as JSON can hold it."""
-    here = torch.zeros((), dtype=torch.float64)
-    data = problem.over_ranks(
-        lambda: here + sum(float(fingerprints(b.data).sum()) for b in problem.batches), like=here
-    )
-    return {
-        "num_params": problem.num_params,
-        "num_examples": problem.num_examples,
-        "num_classes": problem.num_classes,
-        "weight_decay": problem.weight_decay,
-        # The same for the same examples in any order and any batches, up to rounding.
-        "data": f"{float(data):.6e}",
-    }

@@ -1,6 +1,6 @@
 """Train a network of the zoo and measure it on the way; go on where a killed run stopped."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from landscope.runs import Run
 from landscope.training.batch_norm import calibrated
 from landscope.training.config import TrainConfig
 from landscope.training.descent import Descent
+from landscope.training.measured_by import measured_by
 from landscope.training.recorder import Measure, Recorder
 from landscope.training.schedule import measuring_steps
 from landscope.zoo import ClassificationData, load_dataset, make_network
@@ -28,6 +29,7 @@ def train(
     progress: Progress | None = None,
     *,
     measure: Measure | None = None,
+    measured: Mapping[str, str] | None = None,
 ) -> Run:
     """Train and measure; on a folder that already has part of this run, go on from there.
 
@@ -46,6 +48,8 @@ def train(
         "measuring".
     measure
         A function problem → Dataset in place of `landscope.measure` with the options of `config`.
+    measured
+        What tells `measure` from others; `measured_by(measure)` if absent.
 
     Returns
     -------
@@ -56,7 +60,7 @@ def train(
     Raises
     ------
     ValueError
-        If `out` holds a run with another configuration.
+        If `out` holds a run with another configuration, of other data or with another `measure`.
     NonFiniteError
         If the mini-batch loss becomes NaN or infinite; what was measured before is kept.
 
@@ -72,7 +76,10 @@ def train(
         kind, seed = config.hyperplane.kind, config.seed
         here = problem.at(model)
         model = AffineHyperplane(here, config.hyperplane.dim, kind, seed).model()
-    with Run.create(out, config.identity()) as run:
+    about = {**config.identity(), "problem": problem.identity(weights=False)}
+    if measure is not None:
+        about["measured"] = dict(measured or measured_by(measure))
+    with Run.create(out, about) as run:
         return _follow(Descent(model, data, config), problem, run, progress, measure)
 
 

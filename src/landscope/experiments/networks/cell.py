@@ -16,6 +16,7 @@ from landscope.problem import NonFiniteError, Problem
 from landscope.runs import Run
 from landscope.system.atomic import appearing
 from landscope.training import TrainConfig, measuring_steps, train
+from landscope.training.measured_by import measured_by
 from landscope.training.trainer import measured_problem
 
 STAGES = ("initialisation", "early", "middle", "late")
@@ -42,18 +43,25 @@ class Cell:
         Multiples of the weights that are measured too.
     points : tuple of str
         From where weights are scaled, of `POINTS`.
+    code : str
+        Digest of `measure`, found where the cell is made: a worker may not have its source.
     """
 
     training: TrainConfig
     measure: Callable[..., xr.Dataset]
     radii: tuple[float, ...] = ()
     points: tuple[str, ...] = POINTS
+    code: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.code:
+            object.__setattr__(self, "code", measured_by(self.measure)["code"])
 
     @property
     def name(self) -> str:
         """Its folder: what it is in words, and a digest of all choices."""
         config = self.training
-        choices = [config.identity(), self.measure.__name__, self.radii, self.points]
+        choices = [config.identity(), self.measure.__name__, self.code, self.radii, self.points]
         digest = hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()[:10]
         words = [config.data, config.network, config.nonlinearity, self.measure.__name__]
         return "-".join([*words, f"seed{config.seed}", digest])
@@ -125,7 +133,7 @@ def follow(cell: Cell, folder: Path) -> Trained:
     run = Run(folder / cell.name)
     _note_attempt(run.path)
     try:
-        train(cell.training, run.path, measure=measure)
+        train(cell.training, run.path, measure=measure, measured={"code": cell.code})
     except NonFiniteError as error:
         with appearing(run.path / _DIVERGED) as beside:
             beside.write_text(str(error), encoding="utf-8")

@@ -1,0 +1,169 @@
+"""Code, as other processes and other versions of Python find it alike: by name or by source."""
+
+import ast
+import dis
+import hashlib
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import cache, partial
+from pathlib import Path
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+KNOWN = frozenset({*sys.stdlib_module_names, "landscope", "torch", "numpy", "scipy", "xarray"})
+"""Packages whose functions and classes are what their names say."""
+
+CALLED = frozenset(
+    {"forward", "__call__", "terms", "gradient", "hessian_vector_product", "hessian_factor",
+     "normalizer"}
+)  # fmt: skip
+"""Methods of a model or a loss that are called when it is measured."""
+
+
+def is_known(module: str) -> bool:
+    """Whether a module's functions and classes are what their names say."""
+    return module.partition(".")[0] in KNOWN and module != "__main__"
+
+
+@cache
+def installed_file(module: str) -> str | None:
+    """A digest of the file of a module that is installed as a package; None for the user's own.
+
+    Installed code is told apart by whole files, which change when a package does.
+    """
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None or not {"site-packages", "dist-packages"} & set(Path(file).parts):
+        return None
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+
+@cache
+def source(code: CodeType) -> str | None:
+    """The source of a function without comments, layout and docstrings; None where there is none.
+
+    Of a lambda, where its lines hold no other one: its lines alone do not say which it is.
+    """
+    try:
+        tree: ast.AST = ast.parse(textwrap.dedent(inspect.getsource(code)))
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return None
+    if code.co_name == "<lambda>":
+        lambdas = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]
+        return ast.unparse(lambdas[0]) if len(lambdas) == 1 else None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            documented = isinstance(node.body[0], ast.Expr) and ast.get_docstring(node) is not None
+            node.body = node.body[1:] or [ast.Pass()] if documented else node.body
+    return ast.unparse(tree)
+
+
+def bytecode(code: CodeType) -> tuple[Any, ...]:
+    """What a function without source computes: its instructions, constants and names."""
+    constants = [bytecode(c) if isinstance(c, CodeType) else c for c in code.co_consts]
+    return code.co_code, constants, code.co_names, code.co_varnames, code.co_freevars
+
+
+@cache
+def names_in(code: CodeType) -> frozenset[str]:
+    """Names of globals, attributes and methods that code mentions, strings such a name included."""
+    strings = {c for c in code.co_consts if isinstance(c, str) and c.isidentifier()}
+    inner = (names_in(c) for c in code.co_consts if isinstance(c, CodeType))
+    return frozenset({*code.co_names, *code.co_freevars, *strings}.union(*inner))
+
+
+@cache
+def attributes_stored_by(code: CodeType) -> frozenset[str]:
+    """Names of attributes that code assigns."""
+    own = {i.argval for i in dis.get_instructions(code) if i.opname == "STORE_ATTR"}
+    inner = (attributes_stored_by(c) for c in code.co_consts if isinstance(c, CodeType))
+    return frozenset(own.union(*inner))
+
+
+def functions_in(member: Any) -> list[FunctionType]:
+    """The functions behind a member of a class or an attribute, wrapped ones included."""
+    found: list[FunctionType] = []
+    pending = [member]
+    while pending:
+        match pending.pop():
+            case FunctionType() as function if function not in found:
+                found.append(function)
+                pending += [v for v in enclosed_by(function).values() if type(v) is FunctionType]
+            case MethodType() | staticmethod() | classmethod() as method:
+                pending.append(method.__func__)
+            case property() as accessors:
+                pending += [accessors.fget, accessors.fset]
+            case partial() as bound:
+                pending.append(bound.func)
+    return found
+
+
+def enclosed_by(function: FunctionType) -> dict[str, Any]:
+    """What a function encloses, by name."""
+    found = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with suppress(ValueError):  # a name that is not bound yet
+            found[name] = cell.cell_contents
+    return found
+
+
+def globals_of(function: FunctionType) -> dict[str, Any]:
+    """The globals that a function of the user's mentions, and those of its modules it mentions."""
+    mentioned = names_in(function.__code__)
+    found: dict[str, Any] = {}
+    for name in sorted(mentioned & function.__globals__.keys()):
+        value = function.__globals__[name]
+        if not isinstance(value, ModuleType):
+            found[name] = value
+        elif not is_known(value.__name__) and installed_file(value.__name__) is None:
+            here = vars(value)
+            found |= {f"{name}.{part}": here[part] for part in mentioned & here.keys()}
+    return found
+
+
+def mentioned_from(
+    entries: Iterable[str], classes: Iterable[type], functions: Iterable[FunctionType] = ()
+) -> frozenset[str]:
+    """All names that methods mention which are called, one after the other, from some entries.
+
+    By name alone, whichever of the classes a method is of.
+    """
+    names: set[str] = set()
+    seen: set[CodeType] = set()
+    pending = list(functions)
+    classes = list(classes)
+    new = set(entries)
+    while new or pending:
+        names |= new
+        for name in new:
+            for one in classes:
+                pending += functions_in(vars(one).get(name))
+        new = set()
+        for function in pending:
+            if function.__code__ not in seen:
+                seen.add(function.__code__)
+                new |= names_in(function.__code__)
+        further = [
+            value
+            for function in pending
+            if not is_known(function.__globals__.get("__name__", ""))
+            for value in globals_of(function).values()
+            if isinstance(value, FunctionType) and value.__code__ not in seen
+        ]
+        pending, new = further, new - names
+    return frozenset(names)
+
+
+@cache
+def stored_in_calls(one: type) -> frozenset[str]:
+    """Attributes that an object's calls assign: what a call leaves behind."""
+    return frozenset().union(
+        *(
+            attributes_stored_by(function.__code__)
+            for base in one.__mro__[:-1]
+            for name in CALLED & vars(base).keys()
+            for function in functions_in(vars(base)[name])
+        )
+    )
