@@ -60,11 +60,9 @@ def _pipes() -> list[Any]:
 
 
 def _serve(rank: int, file: str, pipe: Any) -> None:
-    import conftest  # noqa: F401 - shapes enforced here too
-    import torch
+    import conftest  # noqa: F401 - shapes and threads as in all tests
     import torch.distributed as dist
 
-    torch.set_num_threads(1)
     dist.init_process_group(
         "gloo", init_method=f"file://{file}", rank=rank, world_size=MOST, timeout=TIMEOUT
     )
