@@ -164,8 +164,7 @@ def main() -> int:
         draw(results)
         return 0
     others = {
-        f"python {place}": one
-        for place, one in enumerate((Environment(python=path) for path in chosen.python), 1)
+        f"interpreter {n}": Environment(python=path) for n, path in enumerate(chosen.python, 1)
     }
     if unknown := [name for name in chosen.names if name not in ENVIRONMENTS]:
         parser.error(f"names has {unknown[0]!r}; accepted are {', '.join(ENVIRONMENTS)}")
