@@ -2,14 +2,22 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= runs/demo
+# Compiled modules are kept: the tests start many processes.
+export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test test-slow torture lint bench bench-quick clean
+.PHONY: demo test test-slow test-matrix torture lint bench bench-quick clean
 
 demo: .venv/installed
 	$(BIN)/landscope demo --out $(OUT)
 
-test: .venv/installed-test lint
-	$(BIN)/python -m pytest --numprocesses auto
+# A worker that keeps to neighbouring tests sets up what they share once.
+test: .venv/installed-test
+	@start=$$(date +%s); \
+	$(MAKE) --no-print-directory lint && \
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal; \
+	status=$$?; seconds=$$(($$(date +%s) - start)); \
+	echo "make test took $$((seconds / 60)) min $$((seconds % 60)) s"; \
+	exit $$status
 
 test-slow: .venv/installed-test
 	$(BIN)/python -m pytest -m slow --durations=0
@@ -17,6 +25,10 @@ test-slow: .venv/installed-test
 torture: .venv/installed-test
 	$(BIN)/python -m torture.fuzz
 	$(BIN)/python -m torture.page
+
+# Other kernels, threads, orders and a busy machine; other interpreters: MATRIX='--python PATH ...'
+test-matrix: .venv/installed-test
+	$(BIN)/python -m tests.environments $(MATRIX)
 
 lint: .venv/installed-test
 	$(BIN)/ruff check

@@ -44,27 +44,29 @@ def on_ranks(size: int, function: Callable[..., Any], *arguments: Any) -> list[A
     return results
 
 
+def start(target: Callable[..., None], *arguments: Any) -> tuple[Any, Any]:
+    """Start target(*arguments, pipe) in a process that has torch already; it, and its pipe."""
+    context = mp.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "torch.distributed", "conftest", "landscope"])
+    here, there = context.Pipe()
+    process = context.Process(target=target, args=(*arguments, there), daemon=True)
+    process.start()
+    return process, here
+
+
 @cache
 def _pipes() -> list[Any]:
     """Start the processes; they end with this one."""
-    context = mp.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "torch.distributed", "conftest", "landscope"])
     file = tempfile.mktemp(prefix="landscope-ranks-")
-    pipes = []
-    for rank in range(MOST):
-        here, there = context.Pipe()
-        context.Process(target=_serve, args=(rank, file, there), daemon=True).start()
-        pipes.append(here)
+    pipes = [start(_serve, rank, file)[1] for rank in range(MOST)]
     atexit.register(lambda: [pipe.send(None) for pipe in pipes])
     return pipes
 
 
 def _serve(rank: int, file: str, pipe: Any) -> None:
-    import conftest  # noqa: F401 - shapes enforced here too
-    import torch
+    import conftest  # noqa: F401 - shapes and threads as in all tests
     import torch.distributed as dist
 
-    torch.set_num_threads(1)
     dist.init_process_group(
         "gloo", init_method=f"file://{file}", rank=rank, world_size=MOST, timeout=TIMEOUT
     )

@@ -124,10 +124,16 @@ def _products(group, dtype, width, scale, lengths):
     return errors, block, str(H.explain())
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(
-    ("width", "scale", "lengths"),
-    [(7, 1.0, (1e-3, 1.0, 1e3)), (400, 0.1, (1.0,)), (400, 1.0, (1e-3, 1e3)), (400, 10.0, (1.0,))],
+    ("dtype", "width", "scale", "lengths"),
+    [
+        (torch.float32, 7, 1.0, (1e-3, 1.0, 1e3)),
+        (torch.float32, 400, 0.1, (1.0,)),
+        (torch.float32, 400, 1.0, (1e-3, 1e3)),
+        (torch.float32, 400, 10.0, (1.0,)),
+        (torch.float64, 7, 1.0, (1e-3, 1.0, 1e3)),
+        (torch.float64, 400, 10.0, (1.0,)),
+    ],
 )
 def test_products_are_as_exact_as_they_say(dtype, width, scale, lengths):
     for errors, block, sentence in on_ranks(2, _products, dtype, width, scale, lengths):

@@ -2,16 +2,15 @@
 
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import time
+from datetime import timedelta
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from landscope.distributed import RankError, Ranks
-from tests.distributed.processes import FailedProcessError, on_ranks
+from tests.distributed.processes import FailedProcessError, on_ranks, start
 
 SIZES = (1, 2, 4)
 
@@ -98,48 +97,38 @@ def test_what_a_process_raises_reaches_the_test():
     assert sorted(caught.value.errors) == [0, 1]
 
 
+def _sum_until_lost(rank, store, pipe):
+    """Say by which error the sums ended, and stay alive."""
+    file = f"file://{store}"
+    dist.init_process_group("gloo", file, timedelta(minutes=10), world_size=3, rank=rank)
+    ranks, like = Ranks(dist.group.WORLD), torch.zeros(3)
+    ranks.sum(lambda: like, like)
+    pipe.send("ready")
+    try:
+        while True:
+            ranks.sum(lambda: like, like)
+            time.sleep(0.05)
+    except RankError as error:
+        pipe.send((error.ranks, str(error)))
+        pipe.recv()
+
+
 def test_a_killed_rank_ends_the_others_long_before_the_timeout(tmp_path):
     """Rank 1 also stays alive after it has seen the loss, and does not keep rank 0 waiting."""
-    script = tmp_path / "ranks.py"
-    script.write_text(
-        textwrap.dedent("""
-        import sys, time
-        from datetime import timedelta
-        import torch, torch.distributed as dist
-        from landscope.distributed import RankError, Ranks
-        rank = int(sys.argv[1])
-        dist.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=rank,
-                                world_size=4, timeout=timedelta(minutes=10))
-        ranks, like = Ranks(dist.group.WORLD), torch.zeros(3)
-        ranks.sum(lambda: like, like)
-        print("ready", flush=True)
-        try:
-            while True:
-                ranks.sum(lambda: like, like)
-                time.sleep(0.05)
-        except RankError as error:
-            print(error.ranks, error, flush=True)
-            sys.stdin.readline()
-        """)
-    )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(script), str(rank), str(tmp_path / "store")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
-        for rank in range(4)
-    ]  # fmt: skip
-    for process in processes:
-        assert process.stdout.readline() == "ready\n"
+    started = [start(_sum_until_lost, rank, tmp_path / "store") for rank in range(3)]
+    processes, pipes = zip(*started, strict=True)
+    for pipe in pipes:
+        assert pipe.recv() == "ready"
     killed = time.monotonic()
-    processes[2].send_signal(signal.SIGKILL)
-    for rank in (0, 1, 3):
-        assert processes[rank].stdout.readline().startswith("[2] rank 2 of 4 was lost: ")
+    os.kill(processes[2].pid, signal.SIGKILL)
+    for rank in (0, 1):
+        lost, said = pipes[rank].recv()
+        assert lost == [2]
+        assert said.startswith("rank 2 of 3 was lost: ")
     assert time.monotonic() - killed < 60  # the timeout is 600 s
     for process in processes:
         process.kill()
-        process.wait()
+        process.join()
 
 
 def test_bad_groups_are_refused():

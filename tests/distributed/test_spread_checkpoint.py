@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-import multiprocessing as mp
 import os
 import shutil
 import signal
@@ -16,7 +15,7 @@ import torch
 from landscope.distributed import RankError, Ranks
 from landscope.linalg import eigsh, spectral_density
 from landscope.linalg.checkpoint import Checkpoint
-from tests.distributed.processes import on_ranks
+from tests.distributed.processes import on_ranks, start
 from tests.distributed.slices import OPERATORS, SPREADS, dense_operator, operator_on
 
 SHAPES = SPREADS["tensors"]
@@ -120,10 +119,8 @@ def test_goes_on_with_another_number_of_processes(tmp_path, kind, run, sizes):
 
 def _worker(rank, run, path, store, pipe):
     """One process of four that says when a product is done, and by what it ended."""
-    import conftest  # noqa: F401
     import torch.distributed as dist
 
-    torch.set_num_threads(1)
     dist.init_process_group(
         "gloo", init_method=f"file://{store}", rank=rank, world_size=4,
         timeout=timedelta(minutes=5),
@@ -148,16 +145,9 @@ def _worker(rank, run, path, store, pipe):
 @pytest.mark.parametrize("run", ["eigsh", "density"])
 def test_goes_on_after_one_of_four_was_killed(tmp_path, run):
     path = tmp_path / "state"
-    context = mp.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "torch.distributed", "conftest", "landscope"])
     store = tempfile.mktemp(prefix="landscope-killed-")
-    processes, pipes = [], []
-    for rank in range(4):
-        here, there = context.Pipe()
-        process = context.Process(target=_worker, args=(rank, run, path, store, there))
-        process.start()
-        processes.append(process)
-        pipes.append(here)
+    started = [start(_worker, rank, run, path, store) for rank in range(4)]
+    processes, pipes = zip(*started, strict=True)
     while pipes[2].recv() != 20:
         pass
     os.kill(processes[2].pid, signal.SIGKILL)

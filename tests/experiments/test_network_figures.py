@@ -324,6 +324,7 @@ def test_arrows_end_at_the_centroids(computed):
     np.testing.assert_allclose(tips, np.stack([across, up], axis=1), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_shares_add_up_and_levels_stand_where_they_should(computed):
     dataset = computed["properties"]
     shares = dataset["part_share"].isel(seed=0).sum("part").values
@@ -339,6 +340,7 @@ def test_shares_add_up_and_levels_stand_where_they_should(computed):
     np.testing.assert_allclose(values, expected.dropna("rank"))
 
 
+@pytest.mark.slow
 def test_parts_of_g_have_the_spectrum_of_lanczos(computed):
     dataset = computed["properties"].isel(training_step=-1, seed=1)
     # v_jᵀG_part v_j summed over parts is λ_j: the traces of the parts sum to that of G.
@@ -346,6 +348,7 @@ def test_parts_of_g_have_the_spectrum_of_lanczos(computed):
     assert total >= float(dataset["gauss_newton_eigenvalues"].sum()) * (1 - 1e-3)
 
 
+@pytest.mark.slow
 def test_the_accuracy_in_a_hyperplane_is_that_of_its_own_training(computed, grid):
     dataset = computed["hyperplane"].isel(data=0)
     assert dataset["num_params"].sel(network="FullyConnected").item() == 55_210
@@ -357,6 +360,7 @@ def test_the_accuracy_in_a_hyperplane_is_that_of_its_own_training(computed, grid
     assert found == trained.run.snapshot(4)["test_accuracy"]
 
 
+@pytest.mark.slow
 def test_the_zone_is_that_of_hyperplanes_at_each_radius(computed):
     dataset = computed["goldilocks"].sel(nonlinearity="tanh", seed=1)
     assert np.log(dataset["radius"].values) == pytest.approx(np.log([0.03, 0.9486833, 30]))

@@ -31,7 +31,7 @@ def test_goes_on_with_the_same_steps(always_due, tmp_path, limit, storage):
     """In the first steps, between restarts, while copies are looked for."""
     path = tmp_path / "state.safetensors"
     whole = eigsh(DiagonalOperator(EIGENVALUES), **ARGUMENTS)
-    assert whole.num_products > 29
+    assert whole.num_products > limit
     interrupt(path, limit, storage=storage)
     operator = DiagonalOperator(EIGENVALUES)
     resumed = eigsh(operator, **ARGUMENTS, storage=storage, checkpoint=path)
@@ -75,7 +75,7 @@ def test_killed_process_goes_on(tmp_path):
     resumed = eigsh(operator, **ARGUMENTS, checkpoint=path)
     whole = eigsh(DiagonalOperator(EIGENVALUES), **ARGUMENTS)
     assert operator.num_products < whole.num_products - 5
-    torch.testing.assert_close(resumed.values, whole.values, rtol=1e-12, atol=0)
+    torch.testing.assert_close(resumed.values, whole.values, rtol=1e-10, atol=0)
     assert list(tmp_path.iterdir()) == []
 
 

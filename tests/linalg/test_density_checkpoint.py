@@ -107,7 +107,10 @@ def test_killed_process_goes_on(tmp_path):
     operator = DiagonalOperator(EIGENVALUES)
     resumed = run(operator, path, deflate="converged")
     assert operator.num_products < 36 - 5
-    check_equal(resumed, run(DiagonalOperator(EIGENVALUES), deflate="converged"))
+    whole = run(DiagonalOperator(EIGENVALUES), deflate="converged")
+    for name in ("grid", "density"):  # two processes may round differently
+        ours, theirs = getattr(resumed, name), getattr(whole, name)
+        torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-10)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -44,7 +44,10 @@ def assert_same(run, whole):
     ours, theirs = run.latest_checkpoint(), whole.latest_checkpoint()
     assert (ours.step, theirs.step) == (kill_target.CONFIG.steps,) * 2
     assert ours.tensors.keys() == theirs.tensors.keys()
-    assert all(torch.equal(ours.tensors[name], theirs.tensors[name]) for name in ours.tensors)
+    for name, ours_here in ours.tensors.items():
+        # Two processes may round differently; a step too many or too few moves weights by 1e-3.
+        bound = 1e-5 if ours_here.is_floating_point() else 0
+        torch.testing.assert_close(ours_here, theirs.tensors[name], rtol=bound, atol=bound)
     xr.testing.assert_allclose(run.trajectory(), whole.trajectory(), rtol=1e-6, atol=1e-9)
     assert not list(run.path.rglob("*.partial"))
 
