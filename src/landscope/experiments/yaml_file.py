@@ -93,6 +93,7 @@ def _bound(text: str, path: Path) -> None:
     sizes: dict[str, tuple[int, int]] = {}  # of anchors: nodes and depth
     begun: list[tuple[str | None, int, int]] = [(None, 0, 0)]
     for event in yaml.parse(text, _Loader):
+        assert event.start_mark is not None  # every event of a text has one
         at = f"{path}, line {event.start_mark.line + 1}"
         nodes, depth = 0, 0
         if isinstance(event, yaml.CollectionStartEvent):
@@ -108,7 +109,7 @@ def _bound(text: str, path: Path) -> None:
         elif isinstance(event, yaml.AliasEvent):
             if any(anchor == event.anchor for anchor, *_ in begun):
                 raise ValueError(f"{at}: *{event.anchor} contains itself; write out what it is")
-            nodes, depth = sizes.get(event.anchor, (1, 1))  # an unknown one is said by the composer
+            nodes, depth = sizes.get(event.anchor or "", (1, 1))  # the composer says what is unknown
         anchor, nodes_before, depth_before = begun[-1]
         begun[-1] = anchor, nodes_before + nodes, max(depth_before, depth + 1)
         if len(begun) + depth - 1 > MOST_DEPTH:

@@ -153,7 +153,7 @@ class _Neighbourhood:
         self.first, self.unit = first, float(poles[end - 1])
         self.distances = np.sqrt(poles[first:end] / self.unit)
         weights = self.distances * np.sqrt(multiplicity[first:end])
-        length = np.linalg.norm(weights)
+        length = float(np.linalg.norm(weights))
         self.weights = weights / length
         above = float(multiplicity[end:].sum())
         self.rho = length**2 / above if above else 1e20
