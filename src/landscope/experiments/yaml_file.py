@@ -109,7 +109,7 @@ def _bound(text: str, path: Path) -> None:
         elif isinstance(event, yaml.AliasEvent):
             if any(anchor == event.anchor for anchor, *_ in begun):
                 raise ValueError(f"{at}: *{event.anchor} contains itself; write out what it is")
-            nodes, depth = sizes.get(event.anchor or "", (1, 1))  # the composer says what is unknown
+            nodes, depth = sizes.get(event.anchor or "", (1, 1))  # else the composer says it
         anchor, nodes_before, depth_before = begun[-1]
         begun[-1] = anchor, nodes_before + nodes, max(depth_before, depth + 1)
         if len(begun) + depth - 1 > MOST_DEPTH:
