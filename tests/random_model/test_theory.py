@@ -43,7 +43,8 @@ def test_equal_logits_are_a_spiked_wishart_matrix():
     spikes = np.linalg.eigvalsh(centre @ land.theory().K @ centre)[::-1][: C - 1] / C
     rows, noise = N * (C - 1), sigma_e**2 / (C * N)  # each of `rows` rows has length² noise
     # BBP for D × D matrices Σ_i x_i x_iᵀ: covariance spikes over noise rows/D, aspect D/rows.
-    sigma2, gamma = noise * rows / D, D / rows
+    # The C − 1 outliers leave D − C + 1 dimensions to the noise.
+    sigma2, gamma = noise * rows / D, (D - C + 1) / rows
     expected = (spikes + sigma2) * (1 + gamma * sigma2 / spikes)
     theory = land.theory()
     assert theory.edge == pytest.approx(sigma2 * (1 + gamma**0.5) ** 2, rel=1e-9)
