@@ -201,9 +201,7 @@ class _Digests:
             case FunctionType():
                 return self._of_function(hook, keeps=True)
             case MethodType():
-                return _mixed(
-                    "method", self._of_hook(hook.__func__), self.of(type(hook.__self__))
-                )
+                return _mixed("method", self._of_hook(hook.__func__), self.of(type(hook.__self__)))
         return _mixed("hook", self.of(type(hook)), self._of_constants(_attributes(hook), True))
 
     def _of_method(self, method: MethodType) -> bytes:
@@ -250,6 +248,7 @@ class _Digests:
 
     def _of_function(self, function: FunctionType, keeps: bool = False) -> bytes:
         """Its name, or what it computes."""
+        function = code.unchecked(function)
         module = function.__globals__.get("__name__", "")
         name = function.__code__.co_qualname.encode()
         bound = _mixed("bound", self.of(function.__defaults__), self.of(function.__kwdefaults__))
