@@ -166,7 +166,6 @@ def mentioned_from(
     return frozenset(names)
 
 
-@cache
 def stored_in_calls(one: type) -> frozenset[str]:
     """Attributes that an object's calls assign: what a call leaves behind."""
     return frozenset().union(
