@@ -109,6 +109,16 @@ def enclosed_by(function: FunctionType) -> dict[str, Any]:
     return found
 
 
+def unchecked(function: FunctionType) -> FunctionType:
+    """The function itself where it is wrapped in a check of the shapes that it is given."""
+    while str(function.__globals__.get("__name__")).startswith(("jaxtyping", "beartype")):
+        inner = getattr(function, "__wrapped__", None)
+        if not isinstance(inner, FunctionType):
+            break
+        function = inner
+    return function
+
+
 def globals_of(function: FunctionType) -> dict[str, Any]:
     """The globals that a function of the user's mentions, and those of its modules it mentions."""
     mentioned = names_in(function.__code__)
@@ -156,7 +166,6 @@ def mentioned_from(
     return frozenset(names)
 
 
-@cache
 def stored_in_calls(one: type) -> frozenset[str]:
     """Attributes that an object's calls assign: what a call leaves behind."""
     return frozenset().union(

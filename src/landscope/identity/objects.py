@@ -248,6 +248,7 @@ class _Digests:
 
     def _of_function(self, function: FunctionType, keeps: bool = False) -> bytes:
         """Its name, or what it computes."""
+        function = code.unchecked(function)
         module = function.__globals__.get("__name__", "")
         name = function.__code__.co_qualname.encode()
         bound = _mixed("bound", self.of(function.__defaults__), self.of(function.__kwdefaults__))
