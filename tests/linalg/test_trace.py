@@ -278,3 +278,24 @@ def test_all_products_together_never_exceed_what_was_given(operator_with):
             assert estimate.num_products == operator.num_products in (most, most - 1)
             assert np.isfinite(estimate.stderr)
             assert not estimate.exact
+
+
+ATOMS_AND_CLUSTERS = {
+    "atom at zero": np.concatenate([np.geomspace(5, 0.1, 40), np.zeros(50)]),
+    "clusters": np.repeat([6.0, 5.999, 1.0, -1.0, 0.1], 18),
+    "two atoms": np.repeat([-1.0, 2.0], 45),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("spectrum", ATOMS_AND_CLUSTERS)
+@pytest.mark.usefixtures("without_shape_checks")
+def test_intervals_cover_over_atoms_and_clusters(operator_with, estimator, spectrum):
+    """Over 1,000 seeds; 93 to 98 % but for spectra that a sketch finds exactly."""
+    operator = operator_with(ATOMS_AND_CLUSTERS[spectrum])
+    truth = truth_of(estimator, operator)
+    estimates = [estimator(operator, num_probes=30, seed=seed) for seed in range(1000)]
+    rounding = 1e-12 * operator.matrix.norm().item()
+    inside = [a - rounding <= truth <= b + rounding for a, b in (e.interval() for e in estimates)]
+    assert np.mean(inside) >= 0.93

@@ -110,6 +110,7 @@ def hessian_split(
         hessian.vectors,
         top_errors(hessian),
         gauss_newton.values,
+        top_errors(gauss_newton),
         tol=tol,
         seed=seed,
     )
@@ -122,6 +123,7 @@ def split(
     hessian_vectors: Float[Tensor, "D k"],
     hessian_errors: PairErrors,
     gauss_newton_eigenvalues: Float64[Tensor, " k"],
+    gauss_newton_errors: PairErrors,
     *,
     tol: float,
     seed: int,
@@ -135,7 +137,8 @@ def split(
     V = hessian_vectors
     explained = (V.double() * (G @ V).double()).sum(0).cpu()
     share = explained / hessian_eigenvalues
-    spread = hessian_errors.angles.sin() * 1.01 * gauss_newton_eigenvalues[0]  # G ≥ 0
+    largest = gauss_newton_eigenvalues[0] + gauss_newton_errors.values[0]
+    spread = hessian_errors.angles.sin() * largest  # G is positive semi-definite
     off = spread + share.abs() * hessian_errors.values
     smallest = (hessian_eigenvalues.abs() - hessian_errors.values).clamp_min(0)
     return HessianSplit(

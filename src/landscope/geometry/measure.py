@@ -335,6 +335,7 @@ def _split(
         hessian.vectors,
         hessian.errors,
         gauss_newton.eigenvalues,
+        gauss_newton.errors,
         tol=tol,
         seed=seed,
     )
