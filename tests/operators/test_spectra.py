@@ -69,6 +69,9 @@ def test_moments_of_the_density(operator):
         moment = float(torch.trapezoid(density * grid**power, grid))
         error = float(torch.trapezoid(stderr * grid.abs() ** power, grid))
         expected = float((exact**power).mean())
+        if A.psd:  # the kernel is reflected at 0: it moves what lies near 0 to the right
+            seen = found.kernel.smooth(grid, exact).mean(1)
+            expected = float(torch.trapezoid(seen * grid**power, grid))
         scale = float((exact.abs() ** power).mean())
         assert abs(moment - expected) < 3 * error + 0.02 * scale
 

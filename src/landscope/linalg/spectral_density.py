@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, SupportsFloat, overload
+from typing import Any, SupportsFloat
 
 import torch
 from jaxtyping import Float, Float64
@@ -145,14 +145,6 @@ class SpectralDensity:
             error is half the width of the interval at the level of one standard deviation.
         """
         return self.distribution.quantile(check.real("q", q, "(0, 1)"))
-
-    @overload
-    def cdf_bounds(self, x: SupportsFloat, level: float = 0.95) -> tuple[float, float]: ...
-
-    @overload
-    def cdf_bounds(
-        self, x: Float[Tensor, "*shape"], level: float = 0.95
-    ) -> tuple[Float64[Tensor, "*shape"], Float64[Tensor, "*shape"]]: ...
 
     def cdf_bounds(self, x: Any, level: float = 0.95) -> tuple[Any, Any]:
         """Bounds on the distribution function: the share of eigenvalues ≤ x.

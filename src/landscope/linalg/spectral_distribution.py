@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from landscope.linalg.bounded_estimate import BoundedEstimate
@@ -204,7 +204,7 @@ class SpectralDistribution:
 
     def _accepted(
         self, counts: _Counts, level: float
-    ) -> tuple[Float64[np.ndarray, " p"], Float64[np.ndarray, " p"]]:
+    ) -> tuple[Int64[np.ndarray, " p"], Int64[np.ndarray, " p"]]:
         """Least and largest number of eigenvalues that a level does not reject."""
         tail = (1 - level) / 2
         low = self._shares.fewest(counts.low, counts.known_low, tail)
