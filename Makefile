@@ -23,12 +23,14 @@ test-slow: .venv/installed-test
 	$(BIN)/python -m pytest -m slow --durations=0
 
 torture: .venv/installed-test
+	$(BIN)/python -m torture.kills
 	$(BIN)/python -m torture.fuzz
 	$(BIN)/python -m torture.page
 
-# Other kernels, threads, orders and a busy machine; other interpreters: MATRIX='--python PATH ...'
+# Other kernels, threads and orders; other interpreters: MATRIX="--python PATH"
 test-matrix: .venv/installed-test
-	$(BIN)/python -m tests.environments $(MATRIX)
+	$(BIN)/python -m torture.environments $(MATRIX)
+	$(BIN)/python -m torture.page
 
 lint: .venv/installed-test
 	$(BIN)/ruff check

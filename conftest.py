@@ -29,7 +29,7 @@ install_import_hook(
 )
 
 # Networks and matrices under test are small: threads cost more than they bring, most of all where
-# several processes share the cores. No test depends on their number (tests/environments.py).
+# several processes share the cores. No test depends on their number (torture/environments.py).
 NUM_THREADS = int(os.environ.get("LANDSCOPE_TEST_THREADS", "1"))
 torch.set_num_threads(NUM_THREADS)
 threadpool_limits(NUM_THREADS)

@@ -1,7 +1,7 @@
 """docs/reliability.md from the counts of the campaigns, so that no figure in it is by hand."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,45 @@ def _lines_of_fuzz(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"\n- {kind}: `{fault}`"
 
 
-SECTIONS = {"fuzz": _fuzz}
+def _kills(found: Sequence[Mapping[str, Any]]) -> str:
+    names = list(found[0]["hits"])
+    lines = [
+        "## Runs that are killed",
+        "",
+        "Each run is struck up to four times, at random moments or by a disk that is full or "
+        "read-only, and then goes on with the same call. A fault is anything measured that is "
+        "lost, a number that differs by more than 1e-6 from that of a run left alone, a file that "
+        "cannot be read, an end without a sentence, and a process that goes on for 15 seconds "
+        "after a polite signal; `python -m torture.kills`.",
+        "",
+        f"| run | {' | '.join(names)} | runs | faults |",
+        f"|---|{'---|' * (len(names) + 2)}",
+    ]
+    for one in found:
+        hits = " | ".join(str(one["hits"][name]) for name in names)
+        lines.append(f"| {one['subject']} | {hits} | {one['runs']} | {len(one['faults'])} |")
+    total = sum(sum(one["hits"].values()) for one in found)
+    lines += ["", f"{total} blows in all."]
+    return "\n".join(lines)
+
+
+def _environments(found: Mapping[str, Mapping[str, Any]]) -> str:
+    columns = ("kernels", "threads", "order", "python", "torch", "passed", "failed", "skipped")
+    lines = [
+        "## Environments",
+        "",
+        "The default suite as a whole; `make test-matrix`.",
+        "",
+        f"| environment | {' | '.join(columns)} | minutes |",
+        f"|---|{'---|' * (len(columns) + 1)}",
+    ]
+    for name, one in found.items():
+        row = " | ".join(str(one[column]) for column in columns)
+        lines.append(f"| {name} | {row} | {one['minutes']} |")
+    return "\n".join(lines)
+
+
+SECTIONS = {"environments": _environments, "kills": _kills, "fuzz": _fuzz}
 """What the page says of each campaign."""
 
 

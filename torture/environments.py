@@ -1,8 +1,7 @@
-"""Run the whole suite in many environments: ``python -m tests.environments``.
+"""Run the whole suite in many environments: ``python -m torture.environments``.
 
-Each run is kept in ``tests/environments.json`` as soon as it ends, and drawn as the table of
-``docs/reliability.md``. A name chooses one environment, ``--python PATH`` adds another
-interpreter, ``--table`` draws the table alone.
+Each run is kept in ``docs/reliability/environments.json`` as soon as it ends; `torture.page` draws
+the table. A name chooses one environment, ``--python PATH`` adds another interpreter.
 """
 
 import argparse
@@ -19,9 +18,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[1]
-RESULTS = Path(__file__).with_suffix(".json")
-PAGE = ROOT / "docs" / "reliability.md"
-START, END = "<!-- environments: make test-matrix -->", "<!-- end of environments -->"
+RESULTS = ROOT / "docs" / "reliability" / "environments.json"
 
 
 @dataclass(frozen=True)
@@ -123,24 +120,6 @@ def counted(report: Path) -> dict:
     return {how: len(names) for how, names in ended.items()} | {"failures": ended["failed"]}
 
 
-def table(results: dict[str, dict]) -> str:
-    """Draw the table of docs/reliability.md."""
-    columns = ["Kernels", "Threads", "Order", "Python", "torch", "Passed", "Failed", "Skipped"]
-    lines = [f"| {' | '.join(['Environment', *columns, 'Minutes'])} |", f"|{' --- |' * 10}"]
-    for name, one in results.items():
-        row = [one[column.lower()] for column in columns]
-        lines.append(f"| {' | '.join(map(str, [name, *row, one['minutes']]))} |")
-    return "\n".join(lines)
-
-
-def draw(results: dict[str, dict]) -> None:
-    """Put the table between its two comments on the page."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
-    _, _, after = rest.partition(END)
-    page = f"{before}{START}\n\n{table(results)}\n\n{END}{after}"
-    PAGE.write_text(page, encoding="utf-8")
-
-
 def measure(named: dict[str, Environment], options: list[str], results: dict[str, dict]) -> int:
     """Run each environment and keep it at once; the number of those that are not green."""
     failed = 0
@@ -148,7 +127,6 @@ def measure(named: dict[str, Environment], options: list[str], results: dict[str
         results[name] = run(replace(environment, options=tuple(options)))
         failed += results[name]["status"] != 0
         RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        draw(results)
     return failed
 
 
@@ -157,15 +135,9 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="environments; all where none is named")
     parser.add_argument("--python", action="append", default=[], help="an interpreter with torch")
     parser.add_argument("--options", default="", help="more options of pytest, such as paths")
-    parser.add_argument("--table", action="store_true", help="draw the table alone")
     chosen = parser.parse_args()
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    if chosen.table:
-        draw(results)
-        return 0
-    others = {
-        f"interpreter {n}": Environment(python=path) for n, path in enumerate(chosen.python, 1)
-    }
+    others = {f"interpreter {n}": Environment(python=p) for n, p in enumerate(chosen.python, 1)}
     if unknown := [name for name in chosen.names if name not in ENVIRONMENTS]:
         parser.error(f"names has {unknown[0]!r}; accepted are {', '.join(ENVIRONMENTS)}")
     named = {name: ENVIRONMENTS[name] for name in chosen.names} or ({} if others else ENVIRONMENTS)
