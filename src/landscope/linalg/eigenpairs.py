@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from landscope.linalg.ends import Which, by_preference, span
+from landscope.linalg.ends import Margins, Which, by_preference, span
 from landscope.linalg.product import CountedProduct
 
 
@@ -76,6 +76,7 @@ def rayleigh_ritz(
     residuals = space.norms(images - vectors * values.to(X))
     converged = bool(residuals.max() <= tol * largest)
     signs = space.signs(vectors)
-    rest = tuple(span(all_values[order[k:]])) if len(order) == space.dim else (-math.inf, math.inf)
+    whole = len(order) == space.dim
+    rest = span(all_values[order[k:]]) if whole else Margins(-math.inf, math.inf)
     pairs = Eigenpairs(values, vectors * signs, residuals, converged, product.count, rest)
     return pairs, images * signs

@@ -73,7 +73,7 @@ class ThickRestart:
             pairs,
             converged=pairs.converged and self.none_missed,
             num_products=self.product.count,
-            rest=tuple(self.ruled_out),
+            rest=self.ruled_out,
         )
 
     def reached(self, residuals: Float64[Tensor, " k"]) -> bool:
