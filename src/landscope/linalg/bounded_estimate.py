@@ -1,7 +1,7 @@
 """An estimate whose interval comes from bounds, not from its standard error alone."""
 
 from collections.abc import Callable
-from typing import Any, SupportsFloat
+from typing import Any, SupportsFloat, cast
 
 from landscope.linalg.estimate import Estimate
 
@@ -20,7 +20,7 @@ class BoundedEstimate(Estimate):
     --------
     >>> share = BoundedEstimate(0.1, 0.04, lambda level: (0.05, 0.25))
     >>> share
-    BoundedEstimate(0.10 ± 0.04)
+    BoundedEstimate(0.100 ± 0.040)
     >>> share.interval()
     (0.05, 0.25)
     """
@@ -36,7 +36,7 @@ class BoundedEstimate(Estimate):
         ends: Callable[[float], tuple[float, float]],
         num_products: int = 0,
     ) -> "BoundedEstimate":
-        self = super().__new__(cls, value, stderr, num_products=num_products)
+        self = cast(BoundedEstimate, super().__new__(cls, value, stderr, num_products=num_products))
         self.ends = ends
         return self
 

@@ -30,17 +30,17 @@ def eigenpairs_to_deflate(
                 f"{space.local_dim}"
             )
         return deflate
-    is_count = isinstance(deflate, int) and not isinstance(deflate, bool)
-    if is_count and deflate != 0:
-        check.whole("deflate", deflate, 0, space.dim)
-        if file and file.vectors:
-            return _recalled_eigenpairs(A, file)
-        return eigsh(A, deflate, "LM", tol=1e-5, seed=seed, storage=storage, checkpoint=file)
-    if not is_count and not (isinstance(deflate, str) and deflate == "converged"):
+    count = 0 if isinstance(deflate, str) and deflate == "converged" else check.number_in(deflate)
+    if not isinstance(count, int):
         raise ValueError(
             f"deflate is {check.shown(deflate)}; it must be a number of eigenpairs, Eigenpairs or "
             "'converged'"
         )
+    if count:
+        check.whole("deflate", count, 0, space.dim)
+        if file and file.vectors:
+            return _recalled_eigenpairs(A, file)
+        return eigsh(A, count, "LM", tol=1e-5, seed=seed, storage=storage, checkpoint=file)
     none = torch.zeros(0, dtype=torch.float64)
     return Eigenpairs(none, space.basis(0).block(0, 0), none, converged=True, num_products=0)
 

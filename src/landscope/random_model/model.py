@@ -194,7 +194,7 @@ class RandomModel:
 def _whole_number(name: str, value: Any, least: int) -> int:
     if (
         isinstance(value, bool)
-        or not isinstance(value, (int, float, np.integer, np.floating))
+        or not isinstance(value, int | float | np.integer | np.floating)
         or not least <= value <= LARGEST_DIM  # false for NaN
         or value != int(value)
     ):
@@ -207,8 +207,9 @@ def _whole_number(name: str, value: Any, least: int) -> int:
 
 def _spread(name: str, value: Any) -> float:
     least, most = SPREADS
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value < math.inf:
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not 0 <= float(value) < math.inf:
         raise ValueError(f"{name} is {value!r}; it must be a finite number of at least 0")
-    if value and not least <= value <= most:
+    if value and not least <= float(value) <= most:
         raise ValueError(f"{name} is {value!r}; it must be 0, or from {least:g} to {most:g}")
     return float(value)

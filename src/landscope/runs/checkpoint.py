@@ -90,5 +90,5 @@ def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     content = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         content.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        content.update(memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()))
+        content.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return content.hexdigest()

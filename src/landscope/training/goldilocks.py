@@ -10,7 +10,7 @@ import xarray as xr
 from torch import nn
 
 from landscope import arguments as check
-from landscope.geometry import class_probabilities
+from landscope.geometry.class_probabilities import class_probabilities
 from landscope.geometry.point_operators import Methods, PointOperators
 from landscope.hyperplanes import (
     Basis,
