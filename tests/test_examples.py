@@ -23,7 +23,13 @@ def test_all_examples_are_here():
     assert {path.stem for path in EXAMPLES.glob("*.py")} == set(RUNS)
 
 
-@pytest.mark.parametrize("name", RUNS)
+# The callbacks of these two are tested by themselves in tests/integrations.
+LONG = ("lightning_callback", "hugging_face_trainer")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else []) for name in RUNS]
+)
 @pytest.mark.filterwarnings("ignore")  # of trainers and their loaders
 def test_an_example_runs(name, tmp_path, monkeypatch, capfd):
     script, (folder, variables) = EXAMPLES / f"{name}.py", RUNS[name]

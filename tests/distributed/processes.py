@@ -13,7 +13,7 @@ import pytest
 MOST = 4
 SIZES = [pytest.param(size, marks=pytest.mark.slow) for size in (1, 4)] + [2]
 """Numbers of processes that a test runs on; four on two cores are slow."""
-TIMEOUT = timedelta(seconds=60)
+TIMEOUT = timedelta(minutes=5)
 
 
 class FailedProcessError(Exception):

@@ -125,7 +125,7 @@ def test_a_killed_rank_ends_the_others_long_before_the_timeout(tmp_path):
         lost, said = pipes[rank].recv()
         assert lost == [2]
         assert said.startswith("rank 2 of 3 was lost: ")
-    assert time.monotonic() - killed < 60  # the timeout is 600 s
+    assert time.monotonic() - killed < 300  # the timeout is 600 s
     for process in processes:
         process.kill()
         process.join()

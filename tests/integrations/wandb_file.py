@@ -42,7 +42,7 @@ def history(path):
 
 def _whole(path):
     """All records: a process of W&B's own writes the last ones, just after the run has finished."""
-    for _ in range(600):
+    for _ in range(6000):  # it starts late on a busy machine
         found = list(records(path))
         if found and found[-1].WhichOneof("record_type") == "exit":
             return found

@@ -53,7 +53,7 @@ def kill_at(script, path, size):
     """Run a script that writes a file, and kill it once the file has this size."""
     root = Path(__file__).parents[2]
     process = subprocess.Popen([sys.executable, "-c", script, str(path)], cwd=root)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600  # a process starts late on a busy machine
     while time.monotonic() < deadline and (not path.exists() or path.stat().st_size < size):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
