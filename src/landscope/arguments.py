@@ -184,6 +184,7 @@ def shown(value: Any) -> str:
     """
     number = number_in(value)
     value = value if number is None else number
+    value = str(value) if isinstance(value, str) else value  # a member of an enumeration is one
     if isinstance(value, int) and abs(value) >= 2**128:
         return f"about {'-' if value < 0 else ''}2**{value.bit_length() - 1}"
     if type(value).__module__ == "builtins" and type(value) is not object and not callable(value):

@@ -23,6 +23,15 @@ def measured(problem, **options):
     return xr.Dataset({"loss": float(problem.loss())})
 
 
+@pytest.fixture
+def heeds_ctrl_c():
+    """As in a terminal: the processes of pytest-xdist ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_command_that_is_stopped_says_what_goes_on_and_keeps_what_it_has(
     tmp_path, monkeypatch, number, code

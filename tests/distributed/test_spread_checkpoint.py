@@ -234,7 +234,7 @@ def test_another_operator_is_refused(tmp_path, kind):
 
 def _unwritable(group, kind, path):
     A = operator_on(group, kind, SHAPES)
-    with pytest.raises(RankError, match=r"ranks? 0.* of 2 failed: \w*Error: "):
+    with pytest.raises((RankError, OSError), match=r"cannot be written"):
         measured("eigsh", A, path)
     return Ranks(group).total(torch.ones(1)).item()
 

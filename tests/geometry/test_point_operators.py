@@ -51,7 +51,7 @@ def test_a_mapping_names_a_method_for_each():
         ({"method": "magic"}, "'magic'"),
         ({"method": {"hessian": "magic"}}, "'magic'"),
         ({"method": {"fisher": "auto"}}, "method names 'fisher'; accepted are"),
-        ({"memory_limit": 0}, "memory_limit is 0; it must be a positive number of bytes"),
+        ({"memory_limit": 0}, "memory_limit is 0; it must be an integer of at least 1"),
     ],
 )
 def test_what_cannot_be_used_is_refused(arguments, message):

@@ -103,7 +103,6 @@ def test_the_anisotropic_fit_against_dense_matrices(means, weights):
             "with class weights or label smoothing",
         ),
         (lambda: small_problem(num_examples=1), {}, "problem has 1 examples and 3 logits"),
-        (lambda: small_problem(num_classes=1), {}, "problem has 24 examples and 1 logits"),
         (lambda: small_problem(num_examples=5), {"means": "class"}, "labels has 1 examples of"),
         (small_problem, {"means": "median"}, "means is 'median'"),
         (small_problem, {"residuals": "none"}, "residuals is 'none'"),

@@ -57,7 +57,7 @@ def test_files_are_gone_afterwards(tmp_path):
 
 def test_unknown_storage_is_refused(tmp_path):
     space = DenseSpace(3, torch.float32)
-    with pytest.raises(ValueError, match="storage must be device, host, disk or the Path"):
+    with pytest.raises(ValueError, match="it must be device, host, disk or the Path"):
         stored_in(space, "cloud")
     with pytest.raises(ValueError, match="storage must name a folder that exists"):
         stored_in(space, tmp_path / "missing")

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch import nn
 
 import landscope as ls
 from landscope.operators import gram
@@ -113,9 +112,3 @@ def test_a_dense_matrix_that_does_not_fit_is_refused(monkeypatch):
     monkeypatch.setattr(gram.psutil, "virtual_memory", Free)
     with pytest.raises(ValueError, match="low_rank_spectrum"):
         ls.gram_spectrum(problem_of("mlp"))
-
-
-def test_one_logit_has_no_curvature():
-    data = torch.ones(3, 2), torch.zeros(3, dtype=torch.long)
-    assert len(ls.gram_spectrum(ls.Problem(nn.Linear(2, 1), data))) == 0
-    assert ls.gram_eigenpairs(ls.Problem(nn.Linear(2, 1), data)).vectors.shape == (3, 0)

@@ -394,7 +394,7 @@ def test_points_of_weight_space_are_recorded_too(tmp_path):
 def test_a_run_of_another_problem_is_refused(tmp_path):
     Recorder(make_problem(make_model()), tmp_path, [0], loss_and_length)
     other = Problem(make_model().eval(), (DATA[0][:9], DATA[1][:9]))
-    with pytest.raises(ValueError, match="num_examples is 30 there and 9 here"):
+    with pytest.raises(ValueError, match="another problem: its num_examples and data differ"):
         Recorder(other, tmp_path, [0], loss_and_length)
 
 

@@ -104,7 +104,7 @@ def test_other_choices_of_the_search_are_refused(tmp_path):
 
 def test_a_folder_from_before_fingerprints_is_refused_in_a_sentence(tmp_path):
     recorded(problem(), tmp_path)
-    config = read_json(tmp_path / "config.json")
+    config = read_json(tmp_path / "config.json", "")
     write_json(tmp_path / "config.json", {"num_params": 1, "measure": config["measure"]})
     with pytest.raises(ValueError, match="was written before runs kept what tells their problem"):
         recorded(problem(), tmp_path)

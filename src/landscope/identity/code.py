@@ -82,6 +82,23 @@ def attributes_stored_by(code: CodeType) -> frozenset[str]:
     return frozenset(own.union(*inner))
 
 
+_FILLING = {"append", "extend", "insert", "add", "update", "setdefault", "pop", "clear"}
+"""Methods that change the container they are called on."""
+
+
+@cache
+def filled_by(code: CodeType) -> frozenset[str]:
+    """Names of containers that code fills: a log or a memory of calls, no part of what it is."""
+    filled: set[str] = set()
+    for node in ast.walk(ast.parse(source(code) or "")):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)):
+                filled |= {name} if method in _FILLING else set()
+            case ast.Subscript(value=ast.Name(id=name), ctx=ast.Store() | ast.Del()):
+                filled.add(name)
+    return frozenset(filled)
+
+
 def functions_in(member: Any) -> list[FunctionType]:
     """The functions behind a member of a class or an attribute, wrapped ones included."""
     found: list[FunctionType] = []
@@ -101,11 +118,12 @@ def functions_in(member: Any) -> list[FunctionType]:
 
 
 def enclosed_by(function: FunctionType) -> dict[str, Any]:
-    """What a function encloses, by name."""
+    """What a function encloses, by name, but for what its calls fill."""
     found = {}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        with suppress(ValueError):  # a name that is not bound yet
-            found[name] = cell.cell_contents
+        if name not in filled_by(function.__code__):
+            with suppress(ValueError):  # a name that is not bound yet
+                found[name] = cell.cell_contents
     return found
 
 
@@ -121,7 +139,7 @@ def unchecked(function: FunctionType) -> FunctionType:
 
 def globals_of(function: FunctionType) -> dict[str, Any]:
     """The globals that a function of the user's mentions, and those of its modules it mentions."""
-    mentioned = names_in(function.__code__)
+    mentioned = names_in(function.__code__) - filled_by(function.__code__)
     found: dict[str, Any] = {}
     for name in sorted(mentioned & function.__globals__.keys()):
         value = function.__globals__[name]

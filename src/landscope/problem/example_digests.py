@@ -39,6 +39,7 @@ def example_digests(batch: Any, ignored: int = IGNORED_LABEL) -> list[bytes]:
 
     Examples
     --------
+    >>> import torch
     >>> x, y = torch.eye(3), torch.tensor([0, 1, 2])
     >>> whole, part = example_digests((x, y)), example_digests((x[1:], y[1:]))
     >>> whole[1:] == part, whole[0] == whole[1]
