@@ -134,6 +134,22 @@ def test_the_density_has_the_moments_of_the_bulk():
     assert bulk.atom_at_zero == pytest.approx(20 / 120)
 
 
+def test_the_share_below_is_that_of_draws_and_the_integral_of_the_density():
+    rng = np.random.default_rng(0)
+    m = 0.1 + 0.4 * rng.random(N)
+    bulk = AnisotropicBulk(m, SPECTRUM, D, N)
+    A = np.sqrt(m / N)[:, None] * rng.standard_normal((N, D)) * np.sqrt(SPECTRUM)
+    drawn = np.linalg.eigvalsh(A @ A.T)
+    x = np.quantile(drawn, [0.1, 0.5, 0.9])
+    of_draws = 1 - np.array([(drawn > place).sum() for place in x]) / D
+    below = bulk.share_below(x)
+    assert below == pytest.approx(of_draws, abs=0.01)
+    fine = np.geomspace(x[0], x[-1], 300)
+    assert trapezoid(bulk.density(fine), fine) == pytest.approx(below[-1] - below[0], abs=1e-3)
+    ends = bulk.share_below(bulk.edge * np.array([1e-9, 1.1]))
+    assert ends == pytest.approx([bulk.atom_at_zero, 1.0], abs=1e-6)
+
+
 def test_the_solution_is_the_resolvent_s_and_slopes_are_derivatives():
     bulk = AnisotropicTheory(np.full((40, 4), 0.25), np.arange(40) % 4, np.eye(4), SPECTRUM, D).bulk
     for z in (1.01 * bulk.edge, 3 * bulk.edge, 1e4 * bulk.edge):

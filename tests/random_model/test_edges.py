@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import landscope as ls
-from landscope.random_model import Theory
+from landscope.random_model import Theory, outliers
 from landscope.random_model.bulk import IsotropicBulk
 from landscope.random_model.loaded_curvature import LoadedCurvature
 from landscope.random_model.softmax_curvature import (
@@ -26,6 +26,25 @@ def test_fewer_dimensions_than_classes_are_all_outliers(num_params):
         assert theory.outliers.sum() == pytest.approx(theory.trace, rel=1e-9)
     drawn = np.mean([land.eigenvalues() for land in draws], axis=0)
     assert np.mean([t.outliers for t in theories], axis=0) == pytest.approx(drawn, rel=0.1)
+
+
+def test_the_last_of_few_dimensions_may_be_left_to_the_noise():
+    for seed in range(4):
+        land = ls.RandomModel(6, 60, 4).sample(seed)
+        theory, drawn = land.theory(), land.eigenvalues()
+        k = len(theory.outliers)
+        assert k in (3, 4)
+        assert (drawn[k:] < theory.edge).all()
+        # One eigenvalue is its mean up to the spread √(2/N) of the examples.
+        assert theory.outliers == pytest.approx(drawn[:k], rel=0.35)
+        assert theory.outlier_power == pytest.approx(land.gradient_power(k)[-1], abs=0.15)
+
+
+def test_more_eigensolves_than_can_be_done_are_refused(monkeypatch):
+    monkeypatch.setattr(outliers, "MOST_WORK", 100)
+    theory = ls.RandomModel(4, 20, 100).sample().theory()
+    with pytest.raises(ValueError, match="K is of order 4 and has 3 outliers"):
+        _ = theory.outliers
 
 
 def test_few_more_dimensions_than_classes():
@@ -147,7 +166,7 @@ def test_no_parameter_leads_out_of_bounds(C, N, D, sigma_c, sigma_e, sigma_z, la
     assert (theory.outliers >= theory.edge * (1 - 1e-9)).all()
     assert np.isfinite([theory.edge, theory.trace, theory.frobenius_norm]).all()
     power = theory.gradient_power
-    assert np.isnan(power).all() or ((power >= 0).all())
+    assert np.isnan(power).all() or ((power >= 0).all() and power.sum() <= 1 + 1e-12)
     x = theory.edge * np.geomspace(1e-6, 2, 20) if theory.edge > 0 else np.ones(1)
     assert (theory.density(x) >= 0).all()
     below = theory.share_below(x)

@@ -164,6 +164,26 @@ class AnisotropicBulk:
         rho[inside] = resolvents.imag.sum(1) / (np.pi * float(self.num_params))
         return rho
 
+    def share_below(self, x: Float64[np.ndarray, " x"]) -> Float64[np.ndarray, " x"]:
+        """Share of the D eigenvalues below x > 0, those that are zero among them."""
+        below = np.ones_like(x)
+        inside = x < self.edge
+        at = x[inside]
+        e, b = self.complex_solution(at, HAIR * at)
+        z = at * (1 + 1j * HAIR)
+        above = [self.count_above(*solution) for solution in zip(z, e, b, strict=True)]
+        below[inside] = 1 - np.array(above) / float(self.num_params)
+        return np.clip(below, 0.0, 1.0)
+
+    def count_above(self, z: complex, e: complex, b: complex) -> float:
+        r"""Mean number of eigenvalues above Re z, for the solution (e, b) at z just above the axis.
+
+        It is q + Im Φ(z)/π, Φ of `landscope.random_model.spectral_count` without centroids.
+        """
+        s, t = self.covariance_spectrum, self._unit * self._w
+        angles = np.angle(b * s - z).sum() + np.angle(1 + e * t).sum() - (b * e).imag
+        return float(len(s) + angles / np.pi)
+
     def complex_solution(
         self, x: Float64[np.ndarray, " x"], height: Float64[np.ndarray, " x"]
     ) -> tuple[Complex128[np.ndarray, " x"], Complex128[np.ndarray, " x"]]:

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64
 
+from landscope.arguments import seed as checked_seed
+from landscope.arguments import whole
 from landscope.random_model.bartlett import isotropic_rows
 from landscope.random_model.bulk import IsotropicBulk
+from landscope.random_model.memory import refuse_beyond_memory
 from landscope.random_model.theory import Theory
 
 if TYPE_CHECKING:
@@ -139,13 +142,18 @@ def averaged_theory(model: RandomModel, num_draws: int = 20, seed: int = 0) -> A
     Raises
     ------
     ValueError
-        For fewer than one draw.
+        For fewer than one draw, or a seed that is none.
+    MemoryError
+        Where the examples of all draws do not fit into memory.
     """
-    if isinstance(num_draws, bool) or not isinstance(num_draws, (int, np.integer)) or num_draws < 1:
-        raise ValueError(f"num_draws is {num_draws!r}; it must be a whole number of at least 1")
+    num_draws = whole("num_draws", num_draws)
+    of_examples = 8 * 8 * num_draws * model.num_examples * model.num_classes
+    refuse_beyond_memory(
+        of_examples, f"a theory of {num_draws} draws with num_examples={model.num_examples}"
+    )
     mixing = model.centroid_mixing()
     draws = []
-    for rng in np.random.default_rng(seed).spawn(num_draws):
+    for rng in np.random.default_rng(checked_seed(seed)).spawn(num_draws):
         _, probabilities, labels = model.draw_examples(rng)
         centroids = mixing @ isotropic_rows(mixing.shape[1], model.num_params, rng)
         K = centroids @ centroids.T

@@ -13,6 +13,9 @@ from landscope.random_model.upper_half_plane import descend
 HAIR = 1e-9
 """Distance from the real axis, relative to x, at which the density is read off."""
 
+LEAST = 4 * float(np.finfo(float).tiny)
+"""Least eigenvalue that has a finite inverse."""
+
 LARGEST_TABLE = 2_000_000
 """Places times rows that are worked on at a time."""
 
@@ -67,8 +70,12 @@ class IsotropicBulk:
 
     @cached_property
     def scale(self) -> float:
-        """The largest a·m_i, a Hessian eigenvalue; zero where there is no bulk."""
-        return float(self.sigma_e**2 * self.largest_curvature / self.num_examples)
+        """The largest a·m_i, a Hessian eigenvalue; zero where there is no bulk.
+
+        What has no finite inverse is zero too: all classes are frozen beyond the range of numbers.
+        """
+        scale = float(self.sigma_e**2 * self.largest_curvature / self.num_examples)
+        return scale if scale > LEAST else 0.0
 
     @cached_property
     def largest_curvature(self) -> float:

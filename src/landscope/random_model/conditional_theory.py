@@ -153,7 +153,9 @@ class ConditionalTheory(ABC):
         norm = self._gradient_norm(errors)
         if norm == 0:
             return np.full(len(self.outliers), np.nan)
-        return self._outliers.gradient_components(errors) / norm**2
+        components = self._outliers.gradient_components(errors)
+        # They are means of their own: one part in D, and rounding, may take them beyond ‖g‖².
+        return components / max(norm**2, components.sum())
 
     @property
     def outlier_power(self) -> float:

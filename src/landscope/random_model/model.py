@@ -1,7 +1,5 @@
 """The random model of Fort and Ganguli: its parameters, and draws from it."""
 
-import math
-import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from landscope.arguments import choice, real, shown
+from landscope.arguments import seed as checked_seed
 from landscope.random_model.averages import AveragedTheory, averaged_theory
 from landscope.random_model.landscape import Landscape
 from landscope.random_model.memory import refuse_beyond_memory
@@ -96,19 +96,15 @@ class RandomModel:
             object.__setattr__(self, name, _whole_number(name, getattr(self, name), least))
         for name in ("sigma_c", "sigma_e", "sigma_z", "sigma_class"):
             object.__setattr__(self, name, _spread(name, getattr(self, name)))
-        if self.labels not in LABELS:
-            raise ValueError(f"labels is {self.labels!r}; it must be one of {', '.join(LABELS)}")
-        if self.class_centroids not in CLASS_CENTROIDS:
-            raise ValueError(
-                f"class_centroids is {self.class_centroids!r}; "
-                f"it must be one of {', '.join(CLASS_CENTROIDS)}"
-            )
+        choice("labels", self.labels, LABELS)
+        choice("class_centroids", self.class_centroids, CLASS_CENTROIDS)
         if self.lengths is not None:
-            if isinstance(self.lengths, str) or np.ndim(self.lengths) != 1:
+            if isinstance(self.lengths, str) or not hasattr(self.lengths, "__len__"):
                 raise ValueError(
-                    f"lengths is {self.lengths!r}; it must be a sequence of one number per class"
+                    f"lengths is {shown(self.lengths)}; "
+                    "it must be a sequence of one number per class"
                 )
-            lengths = tuple(_spread("lengths", length) for length in self.lengths)
+            lengths = tuple(_spread(f"lengths[{k}]", x) for k, x in enumerate(self.lengths))
             if len(lengths) != self.num_classes:
                 raise ValueError(
                     f"lengths has {len(lengths)} entries; it must have one for each of "
@@ -138,7 +134,7 @@ class RandomModel:
             8 * (2 * rows * d + factor_rows * d + 2 * min(factor_rows, d) ** 2),
             f"a draw with num_examples={self.num_examples} and num_classes={self.num_classes}",
         )
-        return Landscape(self, seed)
+        return Landscape(self, checked_seed(seed))
 
     def theory(self, num_draws: int = 20, seed: int = 0) -> AveragedTheory:
         """Predict, on average over draws; see `Landscape.theory` for one draw.
@@ -199,7 +195,7 @@ def _whole_number(name: str, value: Any, least: int) -> int:
         or value != int(value)
     ):
         raise ValueError(
-            f"{name} is {value!r}; it must be a whole number of at least {least} "
+            f"{name} is {shown(value)}; it must be a whole number of at least {least} "
             f"and at most {LARGEST_DIM:g}"
         )
     return int(value)
@@ -207,9 +203,7 @@ def _whole_number(name: str, value: Any, least: int) -> int:
 
 def _spread(name: str, value: Any) -> float:
     least, most = SPREADS
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not 0 <= float(value) < math.inf:
-        raise ValueError(f"{name} is {value!r}; it must be a finite number of at least 0")
-    if value and not least <= float(value) <= most:
-        raise ValueError(f"{name} is {value!r}; it must be 0, or from {least:g} to {most:g}")
-    return float(value)
+    spread = real(name, value, "[0, ∞)")
+    if spread and not least <= spread <= most:
+        raise ValueError(f"{name} is {spread!r}; it must be 0, or from {least:g} to {most:g}")
+    return spread

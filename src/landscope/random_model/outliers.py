@@ -20,6 +20,7 @@ import scipy.linalg
 from jaxtyping import Float64, Int64
 from scipy.optimize import brentq
 
+from landscope.random_model.bulk import LEAST
 from landscope.random_model.loaded_curvature import LoadedCurvature
 
 ROUNDING = 1e-13
@@ -28,8 +29,14 @@ ROUNDING = 1e-13
 FEW = 4
 """Outliers that are found one by one."""
 
-SETTLED = 1e-9
-"""Relative change of an outlier from one interpolation to the next."""
+DEGREES = 8, 16, 32
+"""Of the polynomials by which more are found together."""
+
+SETTLED = 1e-7
+"""Change of a crossing from one interpolation to the next."""
+
+MOST_WORK = 3e10
+"""Cube of the order of K times the number of outliers, about one eigensolve for each."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,10 @@ class Outliers:
     @cached_property
     def _start(self) -> float:
         """Where branches begin: the edge, or without residuals a rounding of the largest."""
-        return self.residuals.edge or ROUNDING * float(self.branches(1.0)[0])
+        if self.residuals.edge > 0:
+            return self.residuals.edge
+        largest = float(self.branches(1.0)[0])
+        return max(ROUNDING * largest, LEAST) if largest > LEAST else 0.0
 
     @cached_property
     def branches_at_edge(self) -> Float64[np.ndarray, " r"]:
@@ -119,37 +129,51 @@ class Outliers:
         """The outliers, descending."""
         if self.count == 0:
             return np.zeros(0)
+        order = len(self.branches_at_edge)
+        if self.count * order**3 > MOST_WORK:
+            raise ValueError(
+                f"K is of order {order} and has {self.count} outliers, each of which takes an "
+                f"eigensolve of that order; order³ times outliers may be {MOST_WORK:.0e}: take "
+                "fewer classes, such as 400"
+            )
         # All branches are followed together to a bracket of each.
         places, heights = [self._start], [self.branches_at_edge]
         while heights[-1][0] > 1:
             places.append(max(1.3, heights[-1][0] ** 0.5) * places[-1])
             heights.append(self.branches(places[-1]))
-        table, x = np.array(heights)[:, : self.count], np.log(places)
+        table, y = np.array(heights)[:, : self.count], np.sqrt(np.log(places) - np.log(self._start))
         rights = np.argmax(table <= 1, axis=0)
         found = np.zeros(self.count)
         for right in np.unique(rights):
             own = np.flatnonzero(rights == right)
-            found[own] = self._crossings(own, x[right - 1], x[right])
-        return np.exp(found)
+            found[own] = self._crossings(own, y[right - 1], y[right])
+        return self._place(found)
+
+    def _place(self, y: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+        """z = start·exp(y²), in which branches are smooth: g has a square root at the edge."""
+        return self._start * np.exp(np.square(y))
 
     def _crossings(
         self, own: Int64[np.ndarray, " n"], low: float, high: float
     ) -> Float64[np.ndarray, " n"]:
-        """Where branches that cross 1 between two ln z do so.
+        """Where branches that cross 1 between two y do so.
 
         Each evaluation gives all branches at once, and z ν_j is nearly constant: polynomials in
-        ln z through ever more nodes, until the crossings rest. A few branches, and those that do
+        y through ever more nodes, until the crossings rest. A few branches, and those that do
         not rest, are followed one by one.
         """
         found, left = np.zeros(len(own)), np.ones(len(own), bool)
         if len(own) > FEW:
-            previous = np.full(len(own), np.inf)
-            for degree in (8, 16, 32):
+            previous, values = np.full(len(own), np.inf), np.zeros((0, len(own)))
+            for degree in DEGREES:
                 nodes = (
                     low + (high - low) * (1 - np.cos(np.pi * np.arange(degree + 1) / degree)) / 2
                 )
+                # Every other node is one of the degree before.
+                new = nodes[1::2] if len(values) else nodes
                 with np.errstate(divide="ignore"):
-                    values = np.log([self.branches(float(z))[own] for z in np.exp(nodes)])
+                    heights = np.log([self.branches(float(z))[own] for z in self._place(new)])
+                values = _interleave(values, heights) if len(values) else heights
                 found = _roots(nodes, values)
                 left = ~(np.abs(found - previous) < SETTLED)
                 previous = found
@@ -157,7 +181,10 @@ class Outliers:
                     break
         for j in np.flatnonzero(left):
             found[j] = brentq(
-                lambda x, j=j: self.branches(np.exp(x))[own[j]] - 1, low, high, xtol=1e-12
+                lambda y, j=j: self.branches(float(self._place(np.array([y]))[0]))[own[j]] - 1,
+                low,
+                high,
+                xtol=1e-12,
             )
         return found
 
@@ -195,19 +222,28 @@ class Outliers:
         return squares
 
 
+def _interleave(
+    even: Float64[np.ndarray, "i n"], odd: Float64[np.ndarray, "j n"]
+) -> Float64[np.ndarray, "k n"]:
+    """Rows of two tables by turns, the first and the last of the longer one."""
+    both = np.empty((len(even) + len(odd), even.shape[1]))
+    both[::2], both[1::2] = even, odd
+    return both
+
+
 def _roots(
     nodes: Float64[np.ndarray, " i"], values: Float64[np.ndarray, "i n"]
 ) -> Float64[np.ndarray, " n"]:
-    """Zeros of falling functions, of which the sums with x are polynomials through the nodes."""
+    """Zeros of falling functions of y, whose sums with y² are polynomials through the nodes."""
     weights = (-1.0) ** np.arange(len(nodes))
     weights[[0, -1]] /= 2
-    heights = values + nodes[:, None]
+    heights = values + np.square(nodes)[:, None]
     low, high = np.full(values.shape[1], nodes[0]), np.full(values.shape[1], nodes[-1])
     for _ in range(50):
-        x = (low + high) / 2
-        distances = x - nodes[:, None]
+        y = (low + high) / 2
+        distances = y - nodes[:, None]
         distances[distances == 0] = 1e-200  # at a node the polynomial is its value
         shares = weights[:, None] / distances
-        above = (shares * heights).sum(0) / shares.sum(0) > x
-        low, high = np.where(above, x, low), np.where(above, high, x)
+        above = (shares * heights).sum(0) / shares.sum(0) > y**2
+        low, high = np.where(above, y, low), np.where(above, high, y)
     return (low + high) / 2

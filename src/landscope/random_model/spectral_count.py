@@ -48,8 +48,7 @@ class SpectralCount:
         s, N = bulk.covariance_spectrum, bulk.num_examples
         (e,), (b,) = bulk.complex_solution(np.array([x]), np.array([SMOOTHING * x]))
         z = x * (1 + 1j * SMOOTHING)
-        count = len(s) * np.pi + np.angle(b * s - z).sum()
-        count += np.angle(1 + e * bulk.curvatures / N).sum() - (b * e).imag
+        count = np.pi * bulk.count_above(z, e, b)
         B = self._on_differences(self.curvature.B(e / N))
         Q = self._on_differences(self.residuals.weighted_gram(1 / (b * s - z), -1 / z))
         count += np.angle(np.linalg.eigvals(B)).sum()
