@@ -167,6 +167,14 @@ def test_degenerate_spectra(values, deflate):
     assert low <= values[0] <= high
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_quantiles_of_two_eigenvalues_by_one_probe(seed):
+    density = spectral_density(DiagonalOperator(np.array([-1.0, 3.0])), 1, seed=seed, num_grid=3)
+    low, high = density.quantile(0.1).interval(0.6)
+    assert low <= high
+    assert density.quantile(0.1).stderr >= 0
+
+
 def test_bounds_take_numbers_and_tensors_and_rise(operator_with):
     density = spectral_density(operator_with(SPECTRA["two bulks"]), 3, 10)
     assert all(isinstance(end, float) for end in density.cdf_bounds(0))

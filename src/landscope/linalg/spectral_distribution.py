@@ -181,6 +181,8 @@ class SpectralDistribution:
 
         low = self._first_point(enough)[0] - self.rounding
         high = self._first_point(too_many)[1] + self.rounding
+        # What is rejected by chance may be certain by the range: then the truth is between.
+        low, high = min(low, high), max(low, high)
         return (max(low, 0.0), max(high, 0.0)) if self.psd else (low, high)
 
     def _first_point(
