@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from landscope.linalg import eigsh, spectral_density
 
@@ -156,3 +158,30 @@ def test_another_operator_is_refused(always_due, tmp_path, changed):
     other[changed] += 0.5
     with pytest.raises(ValueError, match="belongs to another operator"):
         run(DiagonalOperator(other), path, deflate=3)
+
+
+@pytest.mark.parametrize("missing", ["unit", "state.border"])
+def test_a_file_of_an_older_version_is_refused(always_due, tmp_path, missing):
+    path = tmp_path / "state.safetensors"
+    interrupt(path, 20)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    del tensors[missing], metadata["sha256"]
+    save_file(tensors, path, metadata)
+    with pytest.raises(ValueError, match="was written by an older version, without"):
+        run(DiagonalOperator(EIGENVALUES), path)
+
+
+@pytest.mark.parametrize("scale", [2.0**-660, 2.0**660])
+@pytest.mark.parametrize("deflate", [0, 3])
+def test_goes_on_in_the_unit_of_the_first_run(always_due, tmp_path, scale, deflate):
+    path = tmp_path / "state.safetensors"
+    whole = run(DiagonalOperator(scale * EIGENVALUES), deflate=deflate)
+    operator = Interrupted(scale * EIGENVALUES)
+    operator.limit = whole.num_products - 20
+    with pytest.raises(KeyboardInterrupt):
+        run(operator, path, deflate=deflate)
+    resumed = run(DiagonalOperator(scale * EIGENVALUES), path, deflate=deflate)
+    torch.testing.assert_close(resumed.nodes / scale, whole.nodes / scale)
+    torch.testing.assert_close(resumed.weights, whole.weights)

@@ -74,11 +74,9 @@ def coverage_of(values, num_runs, quantiles=(), **settings):
 @pytest.mark.parametrize("setting", ["open", "closed", "converged"])
 @pytest.mark.usefixtures("without_shape_checks")
 def test_intervals_cover_the_exact_spectrum(setting):
-    """Few seeds of each spectrum together: at least as often as they say, within chance."""
-    coverage = [
-        coverage_of(values, 3, quantiles=(0.5,), **SETTINGS[setting]) for values in SPECTRA.values()
-    ]
-    assert np.mean(coverage) >= 0.9
+    """One seed of each spectrum, together: as often as they say, within chance."""
+    coverage = [coverage_of(values, 1, (0.5,), **SETTINGS[setting]) for values in SPECTRA.values()]
+    assert np.mean(coverage) >= 0.85
 
 
 @pytest.mark.slow
@@ -88,7 +86,7 @@ def test_intervals_cover_the_exact_spectrum(setting):
 def test_intervals_cover_the_exact_spectrum_as_often_as_they_say(spectrum, setting):
     """At least, since bounds are for the worst measure; where all is known, always."""
     num_runs = 1000
-    coverage = coverage_of(SPECTRA[spectrum], num_runs, **SETTINGS[setting])
+    coverage = coverage_of(SPECTRA[spectrum], num_runs, (0.02, 0.5, 0.98), **SETTINGS[setting])
     assert coverage.min() >= plausible_coverage(len(coverage), num_runs)[0]
 
 
@@ -124,7 +122,7 @@ def test_three_eigenvalues_and_997_zeros(deflate, dtype):
     (atom,) = density.atoms()
     assert abs(atom.location) <= atom.error < 1e-4
     assert atom.share == near_zero
-    rounding = 1e-4 if dtype == torch.float32 else 1e-11
+    rounding = 2e-4 if dtype == torch.float32 else 1e-11  # twice 32 eps of the largest
     for q in (0.05, 0.5, 0.99):
         low, high = density.quantile(q).interval()
         assert low <= 0 <= high
@@ -134,14 +132,14 @@ def test_three_eigenvalues_and_997_zeros(deflate, dtype):
 
 def test_a_known_sign_is_used():
     operator = DiagonalOperator(torch.cat([torch.zeros(150), torch.linspace(0, 3, 50)]).double())
-    plain = spectral_density(operator, 2, 6)
-    assert plain.grid.min() < 0
     operator.psd = True
     density = spectral_density(operator, 2, 6)
-    assert density.grid.min() == density.grid[0] == 0
     assert density.nodes.min() >= 0
-    assert torch.trapezoid(density.density, density.grid).item() == pytest.approx(1, abs=1e-3)
-    assert density.kernel.smooth(-density.grid[1:], density.nodes).max() == 0
+    # The curve has the kernel on both sides of 0: its mean is that of the spectrum.
+    curve, grid = density.density, density.grid
+    assert torch.trapezoid(curve, grid).item() == pytest.approx(1, abs=1e-3)
+    mean = torch.trapezoid(curve * grid, grid).item()
+    assert mean == pytest.approx((density.nodes @ density.weights).item(), abs=1e-3)
     assert density.mass(-INF, -1e-6).exact
     assert density.mass(-INF, -1e-6) == 0
     assert density.mass(0, INF).interval() == (1, 1)
@@ -161,12 +159,20 @@ def test_few_copies_are_no_certain_atom_and_many_deflated_are(operator_with):
 @pytest.mark.parametrize("values", [[3.0], [0.0, 0.0], [1.0, 2.0], 30 * [0.0], 25 * [1e-30]])
 @pytest.mark.parametrize("deflate", [0, 1, "converged"])
 def test_degenerate_spectra(values, deflate):
-    density = spectral_density(DiagonalOperator(torch.tensor(values).double()), deflate=deflate)
+    density = spectral_density(DiagonalOperator(np.array(values)), deflate=deflate)
     for x in (-1.0, *values, 5.0):
         low, high = density.cdf_bounds(x)
         assert low <= np.mean(np.array(values) <= x) <= high
     low, high = density.quantile(0.5).interval()
     assert low <= values[0] <= high
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_quantiles_of_two_eigenvalues_by_one_probe(seed):
+    density = spectral_density(DiagonalOperator(np.array([-1.0, 3.0])), 1, seed=seed, num_grid=3)
+    low, high = density.quantile(0.1).interval(0.6)
+    assert low <= high
+    assert density.quantile(0.1).stderr >= 0
 
 
 def test_bounds_take_numbers_and_tensors_and_rise(operator_with):
@@ -182,7 +188,7 @@ def test_bounds_take_numbers_and_tensors_and_rise(operator_with):
     wide = density.cdf_bounds(x, level=0.99)
     assert (wide[0] <= low).all()
     assert (wide[1] >= high).all()
-    with pytest.raises(ValueError, match="level must lie"):
+    with pytest.raises(ValueError, match=r"level is 1\.0"):
         density.cdf_bounds(0.0, level=1.0)
     with pytest.raises(ValueError, match="x must hold numbers"):
         density.cdf_bounds(float("nan"))

@@ -69,11 +69,23 @@ def test_moments_of_the_density(operator):
         moment = float(torch.trapezoid(density * grid**power, grid))
         error = float(torch.trapezoid(stderr * grid.abs() ** power, grid))
         expected = float((exact**power).mean())
-        if A.psd:  # the kernel is reflected at 0: it moves what lies near 0 to the right
-            seen = found.kernel.smooth(grid, exact).mean(1)
-            expected = float(torch.trapezoid(seen * grid**power, grid))
         scale = float((exact.abs() ** power).mean())
         assert abs(moment - expected) < 3 * error + 0.02 * scale
+
+
+def test_zeros_of_the_gauss_newton_matrix_are_an_atom():
+    """Fewer terms than parameters: the intervals hold the exact shares, and none is negative."""
+    exact = torch.linalg.eigvalsh(dense("mlp").gauss_newton)
+    near = 1e-8 * float(exact.max())
+    share = float((exact.abs() <= near).double().mean())
+    found = ls.spectral_density(ls.GaussNewton(problem_of("mlp")), num_probes=4)
+    low, high = found.mass(-near, near).interval(0.999)
+    assert low <= share <= high
+    assert found.mass(-float("inf"), -near) == 0
+    assert found.quantile(0.01).interval()[0] >= 0
+    if share > 0.3:
+        (atom,) = found.atoms()
+        assert abs(atom.location) <= atom.error <= near
 
 
 @pytest.mark.slow

@@ -177,9 +177,6 @@ def density_of_the_rest(stage: Stage, operator: str) -> np.ndarray:
     distances = (grid[:, None] - stage.vector(f"{operator}_single_eigenvalues")) / width
     height = _stick_height(stage.number("num_params"), width)
     sticks = height * np.exp(-0.5 * distances**2).sum(axis=1)
-    if grid.size and grid.min() >= 0:  # no eigenvalue is negative: the kernel is reflected at 0
-        distances = (grid[:, None] + stage.vector(f"{operator}_single_eigenvalues")) / width
-        sticks += height * np.exp(-0.5 * distances**2).sum(axis=1)
     return np.maximum(stage.vector(f"{operator}_density") - sticks, 0.0)
 
 

@@ -118,6 +118,7 @@ class Checkpoint:
         if self.unrestored:
             arguments, self._found = self._store.read()
             self._compare(arguments)
+            self.require(self._found, "unit")
             self._recall()
 
     def restore(self, *spaces: KrylovSubspace) -> bool:
@@ -169,6 +170,20 @@ class Checkpoint:
         self._store.write(self.arguments, small, vectors)
         self._written = time.monotonic()
         self._duration = self._written - started
+
+    def require(self, tensors: Mapping[str, Tensor], *names: str) -> None:
+        """Find tensors that each version since some writes.
+
+        Raises
+        ------
+        ValueError
+            If one is missing.
+        """
+        if missing := [name for name in names if name not in tensors]:
+            raise ValueError(
+                f"checkpoint {self.path} was written by an older version, without "
+                f"{', '.join(missing)}: remove the file or name another"
+            )
 
     def remove(self) -> None:
         """Remove what is kept: the iteration has finished."""

@@ -8,11 +8,12 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from landscope.linalg.krylov import KrylovSubspace
+from landscope.linalg.normalised_product import NormalisedProduct
 from landscope.linalg.product import CountedProduct
 
 
-class DeflatedProduct(CountedProduct):
-    """V ↦ PAPV with P = I − QQᵀ: an operator without the range of an orthonormal Q.
+class DeflatedProduct(NormalisedProduct):
+    """V ↦ PAPV/c with P = I − QQᵀ: an operator without the range of an orthonormal Q.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ class DeflatedProduct(CountedProduct):
     def measured(
         self, block: Float[Tensor, "D b"]
     ) -> tuple[Float[Tensor, "D b"], Float64[Tensor, " b"]]:
-        """Give PAV and the length of each product, for a block orthogonal to Q."""
+        """Give PAV/c and the length of each product, for a block orthogonal to Q."""
         images, lengths = super().measured(block)
         if self.basis.shape[1] == 0:
             return images, lengths

@@ -10,7 +10,7 @@ from landscope import arguments as check
 from landscope.linalg.checkpoint import Checkpoint
 from landscope.linalg.eigenpairs import Eigenpairs
 from landscope.linalg.eigsh import eigsh
-from landscope.linalg.product import CountedProduct
+from landscope.linalg.normalised_product import NormalisedProduct, unit_near
 from landscope.linalg.space import VectorSpace
 
 
@@ -57,16 +57,17 @@ def eigenpair_tensors(pairs: Eigenpairs) -> dict[str, Tensor]:
 
 def _recalled_eigenpairs(A: Any, file: Checkpoint) -> Eigenpairs:
     """Deflated eigenpairs of a checkpoint, after a product with the mean of the vectors."""
-    state, product = file.state, CountedProduct(A)
+    state, product = file.state, NormalisedProduct(A)
     values, residuals = state["values"], state["residuals"]
+    product.unit = unit = unit_near(values.abs().max().item(), A.dtype)
     vectors = file.vectors["eigenvectors"].to(A.device)
     mean = torch.full((len(values), 1), len(values) ** -0.5, dtype=torch.float64)
-    rounding = 1000 * torch.finfo(vectors.dtype).eps * values.abs().max()
+    rounding = 1000 * torch.finfo(vectors.dtype).eps * (values.abs().max() / unit)
     file.compare_product(
         product,
         vectors @ mean.to(vectors),
-        vectors @ (values[:, None] * mean).to(vectors),
-        (2 * residuals.norm() + rounding).item(),
+        vectors @ (values[:, None] / unit * mean).to(vectors),
+        (2 * (residuals / unit).norm() + rounding).item(),
     )
     count = int(state["num_products"]) + product.count
     return Eigenpairs(values, vectors, residuals, bool(state["converged"]), count)

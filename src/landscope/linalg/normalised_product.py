@@ -44,10 +44,16 @@ class NormalisedProduct(CountedProduct):
         if largest == 0 or not math.isfinite(largest):
             return
         self._found = True
-        usual, most = (30, 120) if self.space.dtype == torch.float32 else (150, 1000)
-        if abs(math.log2(largest)) <= usual:
+        if unit_near(largest, self.space.dtype) == 1.0:
             return
         if width == 1 and self.space.dim > 1:  # one vector alone may be a special one
             drawn = self.space.random(1, torch.Generator().manual_seed(0))
             largest = max(largest, self.space.extremes(super()._images(drawn)).abs().item())
-        self.unit = 2.0 ** max(-most, min(most, round(math.log2(largest))))
+        self.unit = unit_near(largest, self.space.dtype)
+
+
+def unit_near(largest: float, dtype: torch.dtype) -> float:
+    """Give c for entries of a magnitude."""
+    usual, most = (30, 120) if dtype == torch.float32 else (150, 1000)
+    exponent = math.log2(largest) if largest > 0 else 0.0
+    return 1.0 if abs(exponent) <= usual else 2.0 ** max(-most, min(most, round(exponent)))

@@ -105,7 +105,7 @@ class ProbeShares:
         known: Float64[np.ndarray, "n p"],
     ) -> tuple[Float64[np.ndarray, " p"], ...]:
         """What was seen as a share of its range, and the Beta law's mean and a + b, 0 for none."""
-        low, width = known.mean(0), max(self.dims.mean(), 1e-300)
+        low, width = known.mean(0), max(self.dims.mean(), 1e-100)
         share = ((seen - low) / width).clip(0, 1)
         mean = ((count - low) / width).clip(0, 1)
         variance = self.variance(count, known) / width**2

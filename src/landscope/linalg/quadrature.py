@@ -93,6 +93,9 @@ def known(
     )
 
 
+FIELDS = tuple(field.name for field in fields(Quadrature))
+
+
 def packed(parts: list[Quadrature]) -> dict[str, Tensor]:
     """Several quadratures as a few tensors, for a file."""
     return {
@@ -103,7 +106,7 @@ def packed(parts: list[Quadrature]) -> dict[str, Tensor]:
 def unpacked(tensors: Mapping[str, Tensor]) -> list[Quadrature]:
     """The quadratures that were packed."""
     lengths = tensors["num_nodes"].tolist()
-    columns = (tensors[field.name].split(lengths) for field in fields(Quadrature))
+    columns = (tensors[name].split(lengths) for name in FIELDS)
     return [Quadrature(*part) for part in zip(*columns, strict=True)]
 
 
@@ -148,7 +151,7 @@ def lanczos_quadratures(
     Returns
     -------
     list of Quadrature
-        One per probe, each of mass 1.
+        One per probe, each of mass 1, in the unit of A whatever that of the product.
     """
     spaces = [KrylovSubspace(product, min(num_steps, dim) + 1) for _ in probes.T]
     directions = probes / product.space.norms(probes).to(probes)
@@ -176,6 +179,8 @@ def _gauss(krylov: KrylovSubspace, references: Float[Tensor, "D k"] | None) -> Q
     nodes, vectors = torch.linalg.eigh(krylov.projected)
     border = (krylov.coupling @ vectors).sum(dim=0) * torch.where(vectors[0] < 0, -1.0, 1.0)
     negligible = 10 * torch.finfo(krylov.space.dtype).eps * krylov.scale
+    border = torch.where(border.abs() <= negligible, 0.0, border)
+    nodes, border = krylov.product.unit * nodes, krylov.product.unit * border
     gaps = _gaps(nodes)
     reach = torch.minimum(gaps / 2, border.abs()[:, None])
     marks = nodes.new_zeros(len(nodes), NUM_MARKS)
@@ -186,7 +191,7 @@ def _gauss(krylov: KrylovSubspace, references: Float[Tensor, "D k"] | None) -> Q
         vectors[0] ** 2,
         torch.ones_like(nodes, dtype=torch.bool),
         torch.where(gaps.isinf(), 0.0, reach),
-        torch.where(border.abs() <= negligible, 0.0, border),
+        border,
         marks,
     )
 

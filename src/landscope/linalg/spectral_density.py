@@ -23,6 +23,7 @@ from landscope.linalg.gaussian_kernel import GaussianKernel
 from landscope.linalg.probe_mean import probe_mean
 from landscope.linalg.product import CountedProduct
 from landscope.linalg.quadrature import (
+    FIELDS,
     Quadrature,
     known,
     lanczos_quadratures,
@@ -243,7 +244,7 @@ def spectral_density(
         ``num_steps``, about what so many steps resolve everywhere (they resolve the ends better).
     limits : tuple of float, optional
         Ends of the grid; by default five kernel widths beyond the ends of the spectrum that is not
-        deflated, and not below 0 where A is positive semi-definite (``A.psd``).
+        deflated: below 0, too, where A is positive semi-definite, as the kernel is.
     deflate : int, Eigenpairs or "converged"
         Outliers that count exactly, with 1/D each, so that steps, kernel and grid serve the bulk:
 
@@ -276,7 +277,7 @@ def spectral_density(
     ------
     ValueError, TypeError
         If an argument cannot be used, or the checkpoint was written with other arguments or for
-        another operator.
+        another operator; if ``rtol`` would take more than a million probes.
     FloatingPointError
         If a product contains NaN or infinity.
 
@@ -346,7 +347,10 @@ def spectral_density(
     pairs = eigenpairs_to_deflate(A, space, deflate, seed, storage, file)
     product = DeflatedProduct(A, pairs.vectors, storage)
     left = space.dim - len(pairs.values)
-    found = unpacked(file.state) if file and "nodes" in file.state else []
+    found: list[Quadrature] = []
+    if file and "nodes" in file.state:
+        file.require(file.state, *FIELDS)
+        found = unpacked(file.state)
     probes = islice(_probes(product, seed), len(found), None)
 
     psd = bool(getattr(A, "psd", False))
@@ -371,43 +375,29 @@ def spectral_density(
         shares = [left / space.dim / count for _ in used]
         quadrature = mixture([known_part, *used], [1.0, *shares])
         rounding = 32 * eps * quadrature.nodes.abs().max().item()
-        kernel, grid = _kernel_and_grid(
-            quadrature, num_steps, num_grid, width, limits, psd, rounding
-        )
-        density, stderr, dof = probe_mean(
-            kernel.smooth(grid, quadrature.nodes), quadrature, count, space.dim
-        )
+        kernel, grid = _kernel_and_grid(quadrature, num_steps, num_grid, width, limits, rounding)
+        # In units of 1/σ no square of a density under- or overflows.
+        smoothed = kernel.width * kernel(grid[:, None] - quadrature.nodes)
+        density, stderr, dof = probe_mean(smoothed, quadrature, count, space.dim)
         num_products = product.count + (pairs.num_products if isinstance(deflate, int) else 0)
+        probed = tuple(used) or (known_part[:0],)
         distribution = SpectralDistribution(
-            tuple(used) or (known_part[:0],),
-            known_part,
-            space.dim,
-            rounding,
-            eps,
-            psd,
-            num_products,
+            probed, known_part, space.dim, rounding, eps, psd, num_products
         )
-        return SpectralDensity(
-            grid,
-            density,
-            stderr,
-            dof,
-            kernel,
-            quadrature,
-            distribution,
-            count,
-            space.dim,
-            num_products,
-        )
+        curve = grid, density / kernel.width, stderr / kernel.width, dof, kernel
+        return SpectralDensity(*curve, quadrature, distribution, count, space.dim, num_products)
 
-    if left == 0:
-        density = density_from(0)
-    else:
-        density = density_from(num_probes or 8 if rtol is None else 1)
+    density = density_from(0 if left == 0 else num_probes or 8 if rtol is None else 1)
     while rtol is not None and left > 0:
-        excess = (density.stderr.max() / (rtol * density.density.max())).item()
-        wanted = math.ceil(density.num_probes * excess**2)
-        wanted = wanted if num_probes is None else min(wanted, num_probes)
+        highest = density.density.max().item()
+        excess = density.stderr.max().item() / highest / rtol if highest > 0 else 0.0
+        wanted = density.num_probes * min(excess, 1e100) ** 2
+        if num_probes is None and wanted > check.MOST_PROBES:
+            raise ValueError(
+                f"rtol is {rtol:g}, which takes about {wanted:.0e} probes; at most "
+                f"{check.MOST_PROBES:,} are accepted: name a larger rtol, or num_probes"
+            )
+        wanted = math.ceil(wanted if num_probes is None else min(wanted, num_probes))
         if wanted <= density.num_probes:
             break
         density = density_from(wanted)
@@ -429,7 +419,6 @@ def _kernel_and_grid(
     num_grid: int,
     width: float | int | None,
     limits: tuple[float | int, float | int] | None,
-    psd: bool,
     rounding: float,
 ) -> tuple[GaussianKernel, Float64[Tensor, " m"]]:
     """Kernel and grid for the part of the spectrum that is sampled, all of it if none is."""
@@ -439,10 +428,8 @@ def _kernel_and_grid(
     if spectrum_range <= rounding:  # one point is left: the kernel serves the whole
         spectrum_range = quadrature.nodes.abs().max().item() or 1.0
     sigma = spectrum_range / num_steps if width is None else width
-    kernel = GaussianKernel(sigma, reflected=psd)
-    first = max(low - 5 * sigma, 0.0) if psd else low - 5 * sigma
-    first, last = limits or (first, high + 5 * sigma)
-    return kernel, torch.linspace(first, last, num_grid, dtype=torch.float64)
+    first, last = limits or (low - 5 * sigma, high + 5 * sigma)
+    return GaussianKernel(sigma), torch.linspace(first, last, num_grid, dtype=torch.float64)
 
 
 def _check_limits(limits: Any) -> None:

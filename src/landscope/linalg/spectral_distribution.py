@@ -20,6 +20,9 @@ from landscope.linalg.quadrature import Quadrature, converged
 ONE_SIGMA = math.erf(0.5**0.5)
 """Share of a Gaussian within one standard deviation."""
 
+PARTS, ROUNDS = 8, 2
+"""Of a search: parts that an interval is split into, and how often one between two nodes is."""
+
 
 class Atom(NamedTuple):
     """Eigenvalues that Lanczos cannot tell apart: a multiple one, as far as rounding lets it see.
@@ -115,7 +118,7 @@ class SpectralDistribution:
         def reached(x: Float64[Tensor, " p"]) -> np.ndarray:
             return self._up_to(x).middle >= q * self.dim * (1 - ROUNDING)
 
-        value = sum(self._first_point(reached)) / 2
+        value = self._first_point(reached)[1]
         low, high = self._order_statistic(wanted, ONE_SIGMA)
         return BoundedEstimate(
             min(max(value, low), high),
@@ -134,14 +137,17 @@ class SpectralDistribution:
             return []
         error = max(errors.max().item(), self.rounding)
         clusters = np.split(places.numpy(), np.flatnonzero(np.diff(places) > 2 * error) + 1)
-        atoms = []
-        for cluster in clusters:
-            location = float(np.median(cluster))
-            reach = max(cluster[-1] - location, location - cluster[0]) + error
-            share = self.mass(location - reach, location + reach)
-            if share.interval(1 - 0.01 / self.dim)[0] * self.dim > 1.5:
-                atoms.append(Atom(location, float(reach), share))
-        return atoms
+        middles = np.array([np.median(cluster) for cluster in clusters])
+        ends = np.array([[cluster[0], cluster[-1]] for cluster in clusters])
+        reaches = np.abs(ends - middles[:, None]).max(1) + error
+        within = reaches + self.rounding
+        around = (torch.from_numpy(end) for end in (middles - within, middles + within))
+        fewest, _ = self._accepted(self._counts(*around), 1 - 0.01 / self.dim)
+        return [
+            Atom(middle, reach, self.mass(middle - reach, middle + reach))
+            for middle, reach, count in zip(middles.tolist(), reaches.tolist(), fewest, strict=True)
+            if count > 1
+        ]
 
     def _converged(self) -> tuple[Float64[Tensor, " c"], Float64[Tensor, " c"]]:
         """Eigenvalues that were found, ascending, and how far off they may be."""
@@ -175,6 +181,8 @@ class SpectralDistribution:
 
         low = self._first_point(enough)[0] - self.rounding
         high = self._first_point(too_many)[1] + self.rounding
+        # What is rejected by chance may be certain by the range: then the truth is between.
+        low, high = min(low, high), max(low, high)
         return (max(low, 0.0), max(high, 0.0)) if self.psd else (low, high)
 
     def _first_point(
@@ -184,20 +192,21 @@ class SpectralDistribution:
         nodes = torch.cat([self.known.nodes, *(probe.nodes for probe in self.probes)])
         beyond = (nodes.abs().max().item() or 1.0) * torch.logspace(-6, 6, 25, dtype=torch.float64)
         places = torch.cat([nodes.min() - beyond, nodes, nodes.max() + beyond]).sort().values
-        if holds(places[:1])[0]:
+        from_the_first, at_the_last = holds(places[[0, -1]])
+        if from_the_first:
             return -math.inf, -math.inf
-        if not holds(places[-1:])[0]:
+        if not at_the_last:
             return math.inf, math.inf
         first, last = 0, len(places) - 1
         while last - first > 1:
-            tried = torch.linspace(first, last, 9).round().long()
+            tried = torch.linspace(first, last, PARTS + 1).round().long()
             step = int(np.argmax([*holds(places[tried[1:-1]]), True]))
             first, last = tried[step : step + 2].tolist()
         low, high = places[first].item(), places[last].item()
         if not holds(places[last : last + 1] - self.rounding)[0]:
             return high, high
-        for _ in range(7):
-            between = torch.linspace(low, high, 9, dtype=torch.float64)
+        for _ in range(ROUNDS):
+            between = torch.linspace(low, high, PARTS + 1, dtype=torch.float64)
             step = int(np.argmax([*holds(between[1:-1]), True]))
             low, high = between[step : step + 2].tolist()
         return low, high
@@ -301,6 +310,6 @@ class SpectralDistribution:
         nodes = self._padded[0]
         if len(self.known.nodes) == 0 or nodes.numel() == 0:
             return 0.0
-        residual = self.known.border.norm().item()
+        residual = math.hypot(*self.known.border.tolist())
         apart = (nodes[..., None] - self.known.nodes).abs().min().item()
         return 2 * residual * (residual / (apart + math.hypot(apart, 2 * residual) or 1.0))
