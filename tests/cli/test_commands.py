@@ -5,10 +5,11 @@ import pytest
 from typer.testing import CliRunner
 
 from landscope.cli import app
+from landscope.figures import clustering
 from landscope.runs import Run
 from landscope.training import HyperplaneConfig, MeasureConfig, TrainConfig
 
-TINY = ["--steps", "3", "--num-measurements", "2", "--measure-examples", "20", "--width", "0.25"]
+TINY = ["--steps", "3", "--num-measurements", "2", "--measure-examples", "12", "--width", "0.25"]
 TINY += ["--classes", "0,1,2"]
 QUICK = ["--num-eigenvalues", "4", "--num-probes", "2", "--lanczos-steps", "8", "--tol", "0.001"]
 
@@ -21,9 +22,14 @@ def run(*arguments):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A tiny training run, and what the command printed."""
+    """A tiny training run whose report has one picture, and what the command printed."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
-    result = run("train", "--out", folder, *TINY, *QUICK)
+    with pytest.MonkeyPatch.context() as patch:
+        for chapter in ("PROPERTIES", "EXPLANATIONS", "MONITORS", "OBSERVATIONS"):
+            pictures = (clustering,) if chapter == "OBSERVATIONS" else ()
+            for module in ("gallery", "report"):
+                patch.setattr(f"landscope.figures.{module}.{chapter}", pictures)
+        result = run("train", "--out", folder, *TINY, *QUICK)
     assert result.exit_code == 0, result.output
     return folder, result
 
@@ -92,7 +98,7 @@ def test_measure_measures_a_checkpoint_of_a_run(trained, tmp_path):
     point = tmp_path / "point.json"
     config = {
         "network": {"width": 0.25},
-        "data": {"classes": [0, 1, 2], "max_examples": 20},
+        "data": {"classes": [0, 1, 2], "max_examples": 12},
         "weights": str(trained[0] / "checkpoints" / "00000003.safetensors"),
     }
     point.write_text(json.dumps(config))

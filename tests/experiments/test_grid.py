@@ -113,10 +113,16 @@ def test_an_interrupted_cell_goes_on_and_ends_as_one_left_alone(tmp_path):
     xr.testing.assert_identical(resumed.trajectory(), alone.trajectory())
 
 
-def test_processes_side_by_side_give_what_one_gives(tmp_path):
+def test_processes_side_by_side_give_what_one_gives(tmp_path, monkeypatch, processes):
+    begun = []
+    monkeypatch.setattr(
+        "landscope.experiments.networks.grid.Processes",
+        lambda count: begun.append(count) or processes,
+    )
     cells = [Cell(small(seed=seed), norms) for seed in range(2)]
     told = []
     side_by_side = Grid(tmp_path / "two", processes=2).trained(cells, lambda *say: told.append(say))
+    assert begun == [2]
     alone = Grid(tmp_path / "one", processes=1).trained(cells)
     for ours, theirs in zip(side_by_side, alone, strict=True):
         assert ours.cell.training.seed == theirs.cell.training.seed

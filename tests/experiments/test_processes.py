@@ -26,11 +26,10 @@ def failing(path):
     raise ValueError("no number")
 
 
-def test_a_task_is_tried_again_as_often_as_asked(tmp_path):
-    with Processes(1, retries=2) as processes:
-        with pytest.raises(ValueError, match="no number"):
-            processes.submit(failing, tmp_path / "attempts").result()
-        assert processes.submit(os.getpid).result() != os.getpid()
+def test_a_task_is_tried_again_as_often_as_asked(tmp_path, processes):
+    with pytest.raises(ValueError, match="no number"):
+        processes.submit(failing, tmp_path / "attempts").result()
+    assert processes.submit(os.getpid).result() != os.getpid()
     assert (tmp_path / "attempts").read_text().splitlines() == ["once"] * 3
 
 

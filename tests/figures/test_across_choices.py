@@ -128,7 +128,7 @@ def test_nothing_known_is_said_to_be_missing(tmp_path):
         across_choices.figure(table)
 
 
-def test_the_report_escapes_what_it_shows(table, tmp_path):
+def test_the_report_escapes_what_it_shows(table, tmp_path, monkeypatch):
     attack = "<script>alert(1)</script>"
     summary = {
         "ends": [
@@ -142,6 +142,7 @@ def test_the_report_escapes_what_it_shows(table, tmp_path):
         "failed": {attack: f"ValueError: {attack}"},
         "left_out": {attack: {"0": attack}},
     }
+    monkeypatch.setattr("landscope.figures.sweep_report.write_pictures", lambda *_: [])
     path = write_sweep_report(table, tmp_path / "report.html", summary, {attack: attack})
     page = path.read_text(encoding="utf-8")
     assert "<script>alert" not in page

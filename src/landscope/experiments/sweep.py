@@ -1,7 +1,7 @@
 """A sweep: networks over a grid of choices, in one table."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -16,7 +16,7 @@ from landscope.experiments.networks.grid import Grid
 from landscope.experiments.networks.measurements import Parts
 from landscope.experiments.progress import Progress, silent
 from landscope.experiments.sweep_config import SEED, SweepConfig
-from landscope.runs import Run
+from landscope.runs import Run, concatenate
 from landscope.system.atomic import appearing
 from landscope.training.measured_by import measured_by
 
@@ -103,7 +103,13 @@ def sweep(
     }
     found, failures = (grid or Grid(run.path / "cells")).computed(list(cells.values()), progress)
     failed = {cell.name: _cause(failure) for cell, failure in failures.items()}
-    numbers = {place: _numbers(found[cell], cell in failures) for place, cell in cells.items()}
+    numbers, left_out = {}, {}
+    for place, cell in cells.items():
+        trained = found[cell]
+        # Read once: a snapshot may be large, and NetCDF files are slow to open.
+        snapshots = [trained.run.snapshot(step) for step in trained.run.steps()]
+        numbers[place] = _numbers(trained, snapshots, cell in failures)
+        left_out[cell.name] = _left_out(snapshots)
     measured = (str(name) for one in numbers.values() for name in one.data_vars)
     names = dict.fromkeys(["training_step", "outcome", *measured])
     table = gathered(numbers, config.swept, list(names)).transpose(*config.swept, ...)
@@ -118,9 +124,7 @@ def sweep(
             "ends": list(_ends(table)),
             "outcomes": Counter(table["outcome"].values.ravel().tolist()),
             "failed": failed,
-            "left_out": {
-                cell.name: said for cell, trained in found.items() if (said := _left_out(trained))
-            },
+            "left_out": {name: said for name, said in left_out.items() if said},
         }
     )
     run.close()
@@ -138,12 +142,12 @@ def said_of_failures(swept: Swept) -> str:
     )
 
 
-def _numbers(trained: Trained, failed: bool) -> xr.Dataset:
+def _numbers(trained: Trained, snapshots: Sequence[xr.Dataset], failed: bool) -> xr.Dataset:
     """Every number that is no array at each stage, as far as the cell came, and its outcome."""
     outcome = "failed" if failed else "diverged" if trained.diverged else "complete"
-    if not trained.run.steps():
+    if not snapshots:
         return xr.Dataset({"outcome": outcome})
-    along = trained.trajectory()
+    along = trained.along_training(concatenate(snapshots))
     largest = {
         name: along[array].isel(rank=0) for name, array in _LARGEST.items() if array in along
     }
@@ -207,11 +211,10 @@ def _cause(failure: Exception) -> str:
     return f"{type(failure).__name__}: {line}" if line else type(failure).__name__
 
 
-def _left_out(trained: Trained) -> dict[str, str]:
+def _left_out(snapshots: Sequence[xr.Dataset]) -> dict[str, str]:
     """Parts that `landscope.measure` left out, by step, with the reasons."""
-    snapshots = {step: trained.run.snapshot(step) for step in trained.run.steps()}
     return {
-        str(step): said
-        for step, snapshot in snapshots.items()
+        str(int(snapshot["step"])): said
+        for snapshot in snapshots
         if (said := snapshot.attrs.get("failures"))
     }

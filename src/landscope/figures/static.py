@@ -65,7 +65,9 @@ def draw(grid: Sequence[Sequence[Panel]], caption: str = "", row_height: float =
 
 def settle(figure: Figure) -> None:
     """Lay the figure out once and for all, which is slow, instead of once for each file."""
-    figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
     figure.set_layout_engine("none")
 
 

@@ -98,8 +98,11 @@ class Trained:
 
     def trajectory(self) -> xr.Dataset:
         """Snapshots along `training_step`; NaN where a diverged training did not come to."""
-        measured = self.run.trajectory().reindex(step=self.cell.steps())
-        return measured.rename(step="training_step")
+        return self.along_training(self.run.trajectory())
+
+    def along_training(self, measured: xr.Dataset) -> xr.Dataset:
+        """Put what was measured along `step` at all steps of the cell, as `training_step`."""
+        return measured.reindex(step=self.cell.steps()).rename(step="training_step")
 
     def staged(self) -> xr.Dataset:
         """Snapshots along `stage`, of a cell that is measured at as many steps."""

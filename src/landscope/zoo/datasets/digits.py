@@ -1,5 +1,7 @@
 """The digits of scikit-learn: 1,797 images of 8×8 pixels, embedded in that package."""
 
+from functools import cache
+
 import numpy as np
 
 from landscope.zoo.datasets.class_balance import rank_in_class
@@ -22,11 +24,9 @@ def load() -> Source:
     >>> load().train_inputs.shape
     (1442, 1, 8, 8)
     """
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    images = digits.images[:, None].astype(np.float32) / np.float32(_LARGEST_PIXEL)
-    targets = digits.target.astype(np.int64)
+    images, targets = _read()
+    images = images[:, None].astype(np.float32) / np.float32(_LARGEST_PIXEL)
+    targets = targets.astype(np.int64)
     is_test = rank_in_class(targets) % _TEST_EVERY == _TEST_EVERY - 1
     return Source(
         title="Digits (8 x 8)",
@@ -36,3 +36,11 @@ def load() -> Source:
         test_inputs=images[is_test],
         test_targets=targets[is_test],
     )
+
+
+@cache  # the package has them as text, which takes long to read
+def _read() -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return digits.images, digits.target
