@@ -101,7 +101,7 @@ def test_all_figures_come_with_a_page_of_all_claims(tmp_path, monkeypatch):
     [
         (["model", "--sigma-z", "1:2"], "sigma_z is '1:2'; it must be a number, a list"),
         (["model", "--sigma-z", "1,2", "--sigma-c", "1,2"], "sigma_c and sigma_z have several"),
-        (["model", "--sigma-z", "-1"], "sigma_z is -1.0; it must be a finite number"),
+        (["model", "--sigma-z", "-1"], "sigma_z is -1.0; it must be a number in [0, ∞)"),
         (["model", "--num-params", "1.5"], "num_params is 1.5; it must be a whole number"),
         (["model", "--lengths", "1,2"], "lengths has 2 entries"),
         (["model", "--labels", "both"], "labels is 'both'; it must be one of uniform, sampled"),

@@ -29,6 +29,12 @@ SPECTRA = {
     ),
 }
 
+# Runs of Lanczos are slow; that any spectrum is covered is seen without them as well.
+LOSS_HESSIAN_FIRST = [
+    "loss Hessian",
+    *(pytest.param(spectrum, marks=pytest.mark.slow) for spectrum in ("even", "two bulks")),
+]
+
 
 def exact_density(density, eigenvalues):
     """The kernel-smoothed spectrum itself."""
@@ -63,7 +69,7 @@ def test_every_point_is_covered_as_often_as_stated(spectrum, num_probes, width):
     assert coverage.max() <= 0.985
 
 
-@pytest.mark.parametrize("spectrum", SPECTRA)
+@pytest.mark.parametrize("spectrum", LOSS_HESSIAN_FIRST)
 @pytest.mark.usefixtures("without_shape_checks")
 def test_intervals_cover_the_smoothed_spectrum_as_often_as_they_say(operator_with, spectrum):
     values = SPECTRA[spectrum]
@@ -83,11 +89,8 @@ def test_intervals_cover_the_smoothed_spectrum_as_often_as_they_say(operator_wit
     assert coverage.min() >= plausible_coverage(len(coverage), NUM_RUNS)[0]
 
 
-@pytest.mark.parametrize(
-    "spectrum",
-    ["loss Hessian", *(pytest.param(s, marks=pytest.mark.slow) for s in ("even", "two bulks"))],
-)
-@pytest.mark.parametrize("deflate", [4, "converged"])
+@pytest.mark.parametrize("spectrum", LOSS_HESSIAN_FIRST)
+@pytest.mark.parametrize("deflate", [pytest.param(4, marks=pytest.mark.slow), "converged"])
 @pytest.mark.usefixtures("without_shape_checks")
 def test_intervals_around_deflated_outliers_cover_as_often_as_they_say(
     operator_with, deflate, spectrum
@@ -112,7 +115,9 @@ def test_intervals_around_deflated_outliers_cover_as_often_as_they_say(
     assert coverage.max() <= largest
 
 
-@pytest.mark.parametrize("deflate", [0, 4, "converged"])
+@pytest.mark.parametrize(
+    "deflate", [*(pytest.param(d, marks=pytest.mark.slow) for d in (0, 4)), "converged"]
+)
 @pytest.mark.usefixtures("without_shape_checks")
 def test_probes_are_added_until_the_error_is_reached_and_it_is_honest(operator_with, deflate):
     values = SPECTRA["loss Hessian"]

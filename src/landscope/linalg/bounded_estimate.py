@@ -20,7 +20,7 @@ class BoundedEstimate(Estimate):
     --------
     >>> share = BoundedEstimate(0.1, 0.04, lambda level: (0.05, 0.25))
     >>> share
-    BoundedEstimate(0.100 ± 0.040)
+    Estimate(0.100 ± 0.040)
     >>> share.interval()
     (0.05, 0.25)
     """

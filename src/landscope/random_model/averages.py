@@ -14,7 +14,9 @@ from landscope.arguments import seed as checked_seed
 from landscope.arguments import whole
 from landscope.random_model.bartlett import isotropic_rows
 from landscope.random_model.bulk import IsotropicBulk
+from landscope.random_model.isotropic import bulk_beside
 from landscope.random_model.memory import refuse_beyond_memory
+from landscope.random_model.no_bulk import NoBulk
 from landscope.random_model.theory import Theory
 
 if TYPE_CHECKING:
@@ -110,7 +112,7 @@ class AveragedTheory:
         return self._bulk.share_below(x)
 
     @cached_property
-    def _bulk(self) -> IsotropicBulk:
+    def _bulk(self) -> IsotropicBulk | NoBulk:
         first = self.draws[0]
         pooled = np.sort(np.concatenate([draw.curvatures for draw in self.draws]))
         num_rows = len(first.curvatures)
@@ -118,10 +120,11 @@ class AveragedTheory:
         curvatures = np.array(
             [near.mean() for near in np.array_split(pooled, len(pooled) // merged)]
         )
-        return IsotropicBulk(
+        return bulk_beside(
+            float(np.mean([len(draw.outliers) for draw in self.draws])),
             curvatures,
             float(first.sigma_e),
-            first.num_params,
+            float(first.num_params),
             len(first.labels),
             weight=num_rows / len(curvatures),
         )

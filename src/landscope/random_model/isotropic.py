@@ -12,6 +12,22 @@ from landscope.random_model.no_bulk import NoBulk
 from landscope.random_model.outliers import Resolvent
 
 
+def bulk_beside(
+    num_outliers: float,
+    curvatures: Float64[np.ndarray, " n"],
+    sigma_e: float,
+    num_params: float,
+    num_examples: int,
+    weight: float = 1.0,
+) -> IsotropicBulk | NoBulk:
+    """The bulk in the dimensions that so many outliers leave to the residuals."""
+    D, N = num_params, num_examples
+    left = D - num_outliers
+    if left > 0:
+        return IsotropicBulk(curvatures, sigma_e * (left / D) ** 0.5, left, N, weight)
+    return NoBulk(sigma_e**2 / N / D * weight * float(curvatures.sum()))
+
+
 @dataclass(frozen=True)
 class IsotropicResiduals:
     """Residuals E_k^μ ~ N(0, σ_E² I/D) around centroids of Gram matrix K.

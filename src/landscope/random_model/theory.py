@@ -9,7 +9,7 @@ from jaxtyping import Float64
 
 from landscope.random_model.bulk import IsotropicBulk
 from landscope.random_model.conditional_theory import ConditionalTheory
-from landscope.random_model.isotropic import IsotropicResiduals
+from landscope.random_model.isotropic import IsotropicResiduals, bulk_beside
 from landscope.random_model.no_bulk import NoBulk
 from landscope.random_model.outliers import Outliers
 from landscope.random_model.softmax_curvature import curvature_eigenvalues
@@ -77,12 +77,7 @@ class Theory(ConditionalTheory):
     def _beside(self, num_outliers: int) -> IsotropicResiduals:
         """The residuals in the dimensions that this many outliers leave to the bulk."""
         D, N, sigma_e = float(self.num_params), len(self.labels), float(self.sigma_e)
-        left = D - num_outliers
-        bulk: IsotropicBulk | NoBulk
-        if left > 0:
-            bulk = IsotropicBulk(self.curvatures, sigma_e * (left / D) ** 0.5, left, N)
-        else:
-            bulk = NoBulk(sigma_e**2 / N / D * float(self.curvatures.sum()))
+        bulk = bulk_beside(num_outliers, self.curvatures, sigma_e, D, N)
         return IsotropicResiduals(bulk, self.K, sigma_e**2 / N / D)
 
     @cached_property
