@@ -13,10 +13,10 @@ from landscope.random_model.outliers import Resolvent
 
 
 def bulk_beside(
-    num_outliers: float,
+    num_outliers: int | float,
     curvatures: Float64[np.ndarray, " n"],
     sigma_e: float,
-    num_params: float,
+    num_params: int | float,
     num_examples: int,
     weight: float = 1.0,
 ) -> IsotropicBulk | NoBulk:
