@@ -103,7 +103,8 @@ def sweep(
     }
     found, failures = (grid or Grid(run.path / "cells")).computed(list(cells.values()), progress)
     failed = {cell.name: _cause(failure) for cell, failure in failures.items()}
-    numbers, left_out = {}, {}
+    numbers: dict[tuple[Any, ...], xr.Dataset] = {}
+    left_out: dict[str, dict[str, str]] = {}
     for place, cell in cells.items():
         trained = found[cell]
         # Read once: a snapshot may be large, and NetCDF files are slow to open.
