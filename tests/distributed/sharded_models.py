@@ -71,6 +71,20 @@ def sentences():
     return tokens, torch.where(tokens == 4, -100, tokens.roll(-1, 1))
 
 
+def differentiate_twice(model, data):
+    """The gradient of the mean cross-entropy, and the product of its Hessian with a vector."""
+    parameters = list(model.parameters())
+    loss = F.cross_entropy(model(data[0]), data[1])
+    pieces = torch.autograd.grad(loss, parameters, create_graph=True)
+    gradient = torch.cat([piece.flatten() for piece in pieces])
+
+    def product(vector):
+        found = torch.autograd.grad(gradient, parameters, vector, retain_graph=True)
+        return torch.cat([piece.flatten() for piece in found])
+
+    return gradient.detach(), product
+
+
 def shard(model, group, **how):
     """Its blocks, then the whole."""
     mesh = DeviceMesh.from_group(group, "cpu")

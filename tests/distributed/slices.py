@@ -19,10 +19,10 @@ def shards_of(shapes, ranks):
 
 
 def spectrum(shapes):
-    """A few outliers, one of them double, over a bulk."""
+    """A few outliers, one of them double and two near the bulk that they surround."""
     dim = sum(torch.Size(shape).numel() for shape in shapes)
-    outliers = torch.tensor([9.0, 8.0, 8.0, -5.0], dtype=torch.float64)
-    return torch.cat([outliers, torch.linspace(0, 1, dim - 4, dtype=torch.float64)])
+    outliers = torch.tensor([9.0, 8.0, 8.0, 1.5, -0.5, -5.0], dtype=torch.float64)
+    return torch.cat([outliers, torch.linspace(0, 1, dim - 6, dtype=torch.float64)])
 
 
 class SlicedMatrix(MatrixOperator):

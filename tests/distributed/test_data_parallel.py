@@ -73,13 +73,13 @@ def products(group, split):
 
 
 def spectra(group, split):
-    p = problem_of(group, split)
+    p = problem_of(group, split, batch_size=40)
     H, G = ls.Hessian(p), ls.GaussNewton(p)
-    top = ls.eigsh(H, k=3, tol=1e-10)
-    both = ls.eigsh(H, k=4, which="BE", tol=1e-10)
-    density = ls.spectral_density(H, num_probes=2, num_steps=15)
-    deflated = ls.spectral_density(G, num_probes=1, num_steps=12, deflate="converged")
-    traces = ls.block_traces(G, num_probes=8)
+    top = ls.eigsh(H, k=2, tol=1e-10)
+    both = ls.eigsh(H, k=2, which="BE", tol=1e-10)
+    density = ls.spectral_density(H, num_probes=2, num_steps=8)
+    deflated = ls.spectral_density(G, num_probes=1, num_steps=8, deflate="converged")
+    traces = ls.block_traces(G, num_probes=4)
     return {
         "values": top.values.numpy(),
         "space": (top.vectors @ top.vectors.T).numpy(),
@@ -90,10 +90,10 @@ def spectra(group, split):
             [float((density.nodes**n * density.weights).sum()) for n in range(1, 5)]
         ),
         "deflated": deflated.density.numpy(),
-        "trace": float(ls.trace(H, num_probes=10)),
-        "hutch++": float(ls.trace(H, num_probes=10, method="hutch++")),
-        "norm": float(ls.frobenius_norm(H, num_probes=10)),
-        "diagonal": ls.diagonal(H, num_probes=8).values.double().numpy(),
+        "trace": float(ls.trace(H, num_probes=6)),
+        "hutch++": float(ls.trace(H, num_probes=6, method="hutch++")),
+        "norm": float(ls.frobenius_norm(H, num_probes=6)),
+        "diagonal": ls.diagonal(H, num_probes=4).values.double().numpy(),
         "blocks": np.array([float(t) for t in traces.values()]),
         "gram": ls.gram_spectrum(p).numpy(),
         "low rank": ls.low_rank_spectrum(p, 2, tol=1e-10).remainder,
@@ -108,8 +108,9 @@ def geometry(group, split):
     one_layer = ls.logit_clustering(p, memory_limit=2 * 8 * 16 * 20)  # layer after layer
     found |= {f"by layers: {name}": value for name, value in as_numbers(one_layer).items()}
     found |= as_numbers(ls.class_probabilities(p))
+    p = problem_of(group, split, weight_decay=0.0, batch_size=40)
     for measured in (
-        ls.curvature(p, k=3, tol=1e-7),
+        ls.curvature(p, k=2, tol=1e-7),
         ls.gradient_overlap(p, k=2, tol=1e-10),
         ls.hessian_split(p, k=2, tol=1e-7),
         ls.tangent_kernel(p),
@@ -167,11 +168,11 @@ def test_in_float32_to_its_rounding():
 
 
 def _sharded(group, split):
-    p = problem_of(group, split)
+    p = problem_of(group, split, batch_size=40)
     H = ls.Sharded(ls.Hessian(p)) if group else ls.Hessian(p)
     joined = H.ranks.joined if group else lambda vectors, dim: vectors
-    top = ls.eigsh(H, k=3, tol=1e-10)
-    density = ls.spectral_density(H, num_probes=2, num_steps=15)
+    top = ls.eigsh(H, k=2, tol=1e-10)
+    density = ls.spectral_density(H, num_probes=2, num_steps=8)
     if group:
         assert len(top.vectors) == H.columns == H.space.local_dim
     vectors = joined(top.vectors, dim=p.num_params)
@@ -179,8 +180,8 @@ def _sharded(group, split):
         "values": top.values.numpy(),
         "space": (vectors @ vectors.T).numpy(),
         "density": density.density.numpy(),
-        "trace": float(ls.trace(H, num_probes=10)),
-        "norm": float(ls.frobenius_norm(H, num_probes=10)),
+        "trace": float(ls.trace(H, num_probes=6)),
+        "norm": float(ls.frobenius_norm(H, num_probes=6)),
     }
 
 

@@ -20,6 +20,7 @@ from landscope.distributed import RankError
 from landscope.problem.unsharded import unsharded
 from tests.distributed.processes import SIZES, on_ranks
 from tests.distributed.sharded_models import (
+    differentiate_twice,
     held,
     joined,
     perceptron,
@@ -106,16 +107,18 @@ def _products(group, dtype, width, scale, lengths):
     """True and stated errors along several directions, and the products along one."""
     model = perceptron(dtype, width, scale)
     data = points(dtype)
-    exact = ls.Hessian(ls.Problem(copy.deepcopy(model), data, dtype=torch.float64))
+    gradient, exact = differentiate_twice(
+        copy.deepcopy(model).double(), (data[0].double(), data[1])
+    )
     problem = ls.ShardedProblem(shard(model, group), data, shard=True)
     H, space = ls.FiniteDifferenceHessian(problem), problem.space
-    random = torch.randn(len(exact.problem._vector), generator=torch.Generator().manual_seed(5))
-    sharp = exact @ (exact @ random.double())
+    random = torch.randn(len(gradient), generator=torch.Generator().manual_seed(5))
+    sharp = exact(exact(random.double()))
     errors = []
-    for direction in (random.double(), sharp, exact.problem.gradient()):
+    for direction in (random.double(), sharp, gradient):
         for length in lengths:
             v = (length / direction.norm() * direction).to(dtype)
-            true = held(problem, exact @ v.double())
+            true = held(problem, exact(v.double()))
             error = space.norms(((H @ held(problem, v)).double() - true)[:, None])
             size = space.norms(true[:, None])
             errors.append((float(error / size), H.error_bound(held(problem, v))))
@@ -127,11 +130,11 @@ def _products(group, dtype, width, scale, lengths):
 @pytest.mark.parametrize(
     ("dtype", "width", "scale", "lengths"),
     [
-        (torch.float32, 7, 1.0, (1e-3, 1.0, 1e3)),
+        (torch.float32, 7, 1.0, (1e-3, 1e3)),
         (torch.float32, 400, 0.1, (1.0,)),
         (torch.float32, 400, 1.0, (1e-3, 1e3)),
         (torch.float32, 400, 10.0, (1.0,)),
-        (torch.float64, 7, 1.0, (1e-3, 1.0, 1e3)),
+        (torch.float64, 7, 1.0, (1e-3, 1e3)),
         (torch.float64, 400, 10.0, (1.0,)),
     ],
 )
@@ -171,14 +174,14 @@ def _spectra(group):
     problem = ls.ShardedProblem(shard(perceptron(), group), points(), shard=True, weight_decay=0.1)
     H = ls.FiniteDifferenceHessian(problem)
     top = ls.eigsh(H, k=1, tol=1e-6)
-    density = ls.spectral_density(H, num_probes=1, num_steps=12, deflate=0)
+    density = ls.spectral_density(H, num_probes=1, num_steps=6, deflate=0)
     return {
         "values": top.values,
         "converged": top.converged,
         "bound": max(H.error_bound(v) for v in top.vectors.T),
         "density": (density.nodes, density.weights),
-        "trace": float(ls.trace(H, num_probes=12)),
-        "norm": float(ls.frobenius_norm(H, num_probes=12)),
+        "trace": float(ls.trace(H, num_probes=6)),
+        "norm": float(ls.frobenius_norm(H, num_probes=6)),
     }
 
 
@@ -186,8 +189,8 @@ def _spectra(group):
 def test_spectra_are_those_of_one_process(size):
     exact = ls.Hessian(ls.Problem(perceptron(), points(), weight_decay=0.1))
     top = ls.eigsh(exact, k=1, tol=1e-6)
-    density = ls.spectral_density(exact, num_probes=1, num_steps=12, deflate=0)
-    trace, norm = ls.trace(exact, num_probes=12), ls.frobenius_norm(exact, num_probes=12)
+    density = ls.spectral_density(exact, num_probes=1, num_steps=6, deflate=0)
+    trace, norm = ls.trace(exact, num_probes=6), ls.frobenius_norm(exact, num_probes=6)
     for here in on_ranks(size, _spectra):
         assert here["converged"]
         assert here["bound"] < 1e-8
@@ -212,7 +215,7 @@ def _float32_transformer(group):
 
 def test_a_float32_transformer_within_its_stated_error():
     exact = ls.Hessian(ls.Problem(transformer(), sentences()))
-    value = ls.eigsh(exact, k=1).values
+    value = ls.eigsh(exact, k=1, tol=1e-4).values  # its error is of second order
     for found, bound, converged in on_ranks(2, _float32_transformer):
         assert converged
         assert bound < 1e-3
@@ -284,13 +287,13 @@ def _exact(group):
 
 
 def _measured(problem, H):
-    density = ls.spectral_density(H, num_probes=2, num_steps=10)
+    density = ls.spectral_density(H, num_probes=2, num_steps=6)
     clustering = ls.logit_clustering(problem)
     return {
-        "eigenvalues": ls.eigsh(H, k=3, tol=1e-9).values,
+        "eigenvalues": ls.eigsh(H, k=2, tol=1e-7).values,
         "gradient": problem.gradient(),
         "moments": torch.stack([density.nodes**n @ density.weights for n in range(1, 5)]),
-        "trace": torch.tensor(float(ls.trace(H, num_probes=10)), dtype=torch.float64),
+        "trace": torch.tensor(float(ls.trace(H, num_probes=6)), dtype=torch.float64),
         "clustering": torch.tensor(
             [clustering.q_slsc, clustering.q_sl, clustering.q_dl], dtype=torch.float64
         ),

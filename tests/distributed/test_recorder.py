@@ -14,7 +14,7 @@ MEASURE = partial(ls.measure, parts=["probabilities", "gauss_newton"], num_eigen
 
 
 def record(group, folder, steps):
-    problem = problem_of(group, "unequal")
+    problem = problem_of(group, "unequal", batch_size=40)
     with ls.Recorder(problem, folder, 2, MEASURE) as recorder:
         for step in steps:
             recorder.step(problem.parameters_vector() * (1 + 0.1 * step), step)
@@ -36,7 +36,7 @@ def test_rank_zero_keeps_what_all_measure_and_all_go_on_from_it(tmp_path):
 
 def adam(group):
     """The stability of an optimiser, whose preconditioner is on all ranks."""
-    problem = problem_of(group, "unequal", weight_decay=0.0)
+    problem = problem_of(group, "unequal", weight_decay=0.0, batch_size=40)
     model = problem.module
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     found = ls.stability(problem, model, optimizer)

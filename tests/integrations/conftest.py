@@ -14,3 +14,14 @@ def snapshot() -> xr.Dataset:
 @pytest.fixture(scope="session")
 def images(snapshot) -> dict[str, np.ndarray]:
     return pictures(316, snapshot)
+
+
+@pytest.fixture
+def drawn_once(snapshot, images, monkeypatch) -> None:
+    """Trackers do not draw again what the images show: step 316."""
+
+    def recall(step, shown):
+        return images if (step, shown is snapshot) == (316, True) else pictures(step, shown)
+
+    for tracker in ("wandb", "mlflow", "tensorboard"):
+        monkeypatch.setattr(f"landscope.integrations.{tracker}.pictures", recall)

@@ -22,6 +22,7 @@ def runs(store, experiment):
     return client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
 
 
+@pytest.mark.usefixtures("drawn_once")
 def test_mlflow_reads_back_every_snapshot_at_its_step(snapshot, images, store, tmp_path):
     tracker = MLflowTracker(experiment="digits", tracking_uri=store)
     tracker.log(0, xr.Dataset({"loss": 9.0}))

@@ -17,6 +17,7 @@ def events(folder):
     return EventAccumulator(str(folder), size_guidance=everything).Reload()
 
 
+@pytest.mark.usefixtures("drawn_once")
 def test_tensorboard_reads_back_every_snapshot_at_its_step(snapshot, images, tmp_path):
     tracker = TensorBoardTracker(tmp_path)
     tracker.log(0, xr.Dataset({"loss": 9.0}))

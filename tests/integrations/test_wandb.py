@@ -19,6 +19,7 @@ def offline(tmp_path, monkeypatch):
     return {"project": "landscope", "mode": "offline", "dir": str(tmp_path)}
 
 
+@pytest.mark.usefixtures("drawn_once")
 def test_a_run_of_its_own_holds_every_snapshot(snapshot, images, offline, tmp_path):
     tracker = WandbTracker(**offline)
     assert not list(tmp_path.iterdir())  # opened at the first snapshot

@@ -10,7 +10,7 @@ from tests.reference.dense import relative_error
 
 transformers = pytest.importorskip("transformers")
 
-VOCABULARY = 31
+VOCABULARY = 17
 TOKENS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 SMALL = {"hidden_size": 8, "intermediate_size": 16, "max_position_embeddings": 16}
 
@@ -129,7 +129,7 @@ def test_clustering_of_chosen_logits_is_that_part_of_all(name):
 
 
 def test_the_mean_cosine_of_chosen_logits_is_over_examples_of_all_classes():
-    problem = ls.Problem(make("gpt2"), LONG, params="transformer.h")
+    problem = ls.Problem(make("gpt2"), LONG, params="transformer.h.1.attn")
     some = ls.logit_clustering(problem, logits=[5, 9])
     J = ls.LogitJacobian(problem).to_dense().view(-1, VOCABULARY, problem.num_params)[:, [5, 9]]
     u = J / J.norm(dim=2, keepdim=True)
