@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 from threadpoolctl import threadpool_limits
 
-# Signatures such as Float[Tensor, "D k"] are checked on every call made under test.
+# Signatures such as Float[Tensor, "D k"] are checked on the calls made under test.
 install_import_hook(
     [
         f"landscope.{package}"
@@ -43,6 +43,21 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("landscope")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Check shapes for the first parameters of each test alone, unless slow tests are asked for.
+
+    The checks take most of the time of small problems; other parameters run as for a user.
+    """
+    if config.option.markexpr != "not slow":
+        return
+    seen = set()
+    for item in items:
+        function = item.nodeid.partition("[")[0]
+        if function in seen:
+            item.fixturenames = ["unchecked", *item.fixturenames]  # the list is shared
+        seen.add(function)
 
 
 @pytest.fixture(scope="session")

@@ -48,6 +48,7 @@ def test_curvature(operator):
         assert measured.min_eigenvalue != measured.min_eigenvalue
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_the_interval_of_trace_over_norm_covers_it():
     H = dense("mlp").hessian
     truth = float(H.trace() / H.norm())

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -97,6 +97,7 @@ def test_a_network_that_is_dead_throughout():
 
 
 @given(order=st.permutations(range(12)), batch_size=st.integers(1, 12))
+@settings(max_examples=8)
 def test_order_and_batching_do_not_matter(order, batch_size):
     case = CASES["mlp"]
     inputs, targets = case.data()
@@ -110,6 +111,7 @@ def test_order_and_batching_do_not_matter(order, batch_size):
 
 
 @given(scale=st.floats(0.01, 100))
+@settings(max_examples=5)
 def test_scaling_the_logits_scales_lengths_and_leaves_angles(scale):
     case = CASES["mlp"]
 
@@ -157,8 +159,12 @@ def test_one_example_or_one_logit_is_refused():
         ls.logit_clustering(ls.Problem(single, (inputs, inputs[:, :1]), loss="mse"))
 
 
-@pytest.mark.parametrize("name", ["conv", "mlp", "attention", "tied", "lstm"])
-@pytest.mark.parametrize("memory_limit", [1, 20_000])
+@pytest.mark.parametrize(
+    ("memory_limit", "name"),
+    [(20_000, name) for name in ("conv", "mlp", "attention", "tied", "lstm")]
+    + [(1, name) for name in ("conv", "mlp", "tied")]
+    + [pytest.param(1, name, marks=pytest.mark.slow) for name in ("attention", "lstm")],
+)
 def test_a_memory_limit_changes_nothing(name, memory_limit):
     case, d = CASES[name], dense(name)
     problem = ls.Problem(case.model(), case.data(), batch_size=4)

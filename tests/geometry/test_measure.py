@@ -339,8 +339,9 @@ def test_errors_stand_beside_what_comes_from_eigenpairs(snapshot):
 
 def test_parts_are_those_of_the_whole():
     here = problem()
-    whole = ls.measure(here, num_probes=2, num_steps=5)
-    parts = ls.measure(here, parts=("clustering", "hessian"), num_probes=2, num_steps=5)
+    quick = {"num_eigenvalues": 3, "num_probes": 2, "num_steps": 5}
+    whole = ls.measure(here, **quick)
+    parts = ls.measure(here, parts=("clustering", "hessian"), **quick)
     assert {"q_sl", "hessian_eigenvalues", "loss"} <= set(parts.data_vars)
     assert not {"sigma_z", "gauss_newton_eigenvalues", "hessian_density"} & set(parts.data_vars)
     for name in parts.data_vars:

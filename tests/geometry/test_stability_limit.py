@@ -36,8 +36,7 @@ OPTIMISERS = {
 }
 
 
-def inputs():
-    return torch.randn(30, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+INPUTS = torch.randn(30, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
 def linear():
@@ -47,7 +46,7 @@ def linear():
 
 
 def loss(model):
-    return 0.5 * model(inputs()).square().sum(1).mean()
+    return 0.5 * model(INPUTS).square().sum(1).mean()
 
 
 def freeze(optimizer):
@@ -74,7 +73,7 @@ def descend(make, share):
     model = linear()
     optimizer = make(list(model.parameters()))
     freeze(optimizer)
-    problem = ls.Problem(model, (inputs(), torch.zeros(30, 1).double()), loss="mse")
+    problem = ls.Problem(model, (INPUTS, torch.zeros(30, 1).double()), loss="mse")
     measured = ls.stability(problem, model, optimizer, tol=1e-10)
     for group in optimizer.param_groups:
         group["lr"] *= share * measured.max_learning_rate / measured.learning_rate

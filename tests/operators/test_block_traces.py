@@ -42,6 +42,7 @@ def exact_blocks(hessian):
     return {name: part.sum().item() for name, part in zip(names, entries, strict=True)}
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_intervals_cover_each_block_and_errors_are_the_scatter(hessian):
     truth = exact_blocks(hessian)
     runs = [ls.block_traces(hessian, 30, seed) for seed in range(NUM_RUNS)]
@@ -89,11 +90,11 @@ def test_all_are_exact_where_the_probes_span_the_space(hessian):
 
 def test_blocks_of_a_network_in_float32():
     generator = torch.Generator().manual_seed(1)
-    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(3 * 16, 5))
+    model = nn.Sequential(nn.Conv2d(1, 3, 5), nn.ReLU(), nn.Flatten(), nn.Linear(3 * 4, 5))
     data = (torch.randn(20, 1, 6, 6, generator=generator), torch.arange(20) % 5)
     G = ls.GaussNewton(ls.Problem(model, data))
     found = ls.block_traces(G, by="module")
-    dense = G.to_dense().diagonal().double().split([30, 245])
+    dense = G.to_dense().diagonal().double().split([78, 65])
     for estimate, part in zip(found.values(), dense, strict=True):
         low, high = estimate.interval(0.9999)
         assert low < part.sum().item() < high

@@ -52,8 +52,16 @@ def test_products_on_every_network(operator, name):
 @pytest.mark.parametrize(
     ("operator", "name"),
     [("LogitJacobian", name) for name in CASES]
-    + [("GaussNewton", name) for name in ("mlp", "attention", "lstm")]
-    + [("Hessian", name) for name in ("mlp", "layer_norm", "attention", "lstm")],
+    + [("GaussNewton", name) for name in ("mlp", "lstm")]
+    + [("Hessian", name) for name in ("mlp", "layer_norm")]
+    + [
+        pytest.param(operator, name, marks=pytest.mark.slow)
+        for operator, name in (
+            ("GaussNewton", "attention"),
+            ("Hessian", "attention"),
+            ("Hessian", "lstm"),
+        )
+    ],
 )
 def test_the_whole_matrix(operator, name):
     # So many products that the primal pass is kept, and the way of computing changes under way.

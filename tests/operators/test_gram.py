@@ -52,8 +52,11 @@ def test_bad_k_is_refused():
         ls.gram_eigenpairs(problem_of("mlp"), k=0)
 
 
-@pytest.mark.parametrize("name", ["conv", "mlp", "transformer", "tied"])
-@pytest.mark.parametrize("column_bytes", [1, 5000])
+@pytest.mark.parametrize(
+    ("column_bytes", "name"),
+    [(1, "conv"), (1, "mlp"), (5000, "conv"), (5000, "transformer"), (5000, "tied")]
+    + [pytest.param(1, name, marks=pytest.mark.slow) for name in ("transformer", "tied")],
+)
 def test_groups_of_columns(name, column_bytes, monkeypatch):
     monkeypatch.setattr(gram, "COLUMN_BYTES", column_bytes)
     problem = problem_of(name)
