@@ -141,9 +141,9 @@ def test_top_eigenvectors_give_a_diagonal_matrix_of_top_eigenvalues(problem):
 
 
 def test_measured_eigenvectors_serve_as_vectors(problem):
-    measured = ls.curvature(problem, k=4, tol=1e-8)
+    measured = ls.curvature(problem, k=2, tol=1e-7)
     found = ls.AffineHyperplane(problem, vectors=measured.vectors).curvature()
-    top = torch.linalg.eigvalsh(dense("mlp").hessian)[-4:].flip(0)
+    top = torch.linalg.eigvalsh(dense("mlp").hessian)[-2:].flip(0)
     assert relative_error(found.eigenvalues, top) < 1e-8
 
 
