@@ -105,7 +105,8 @@ def _judge(case: Case, refusal: str | None) -> str | None:
     if "\n" in refusal or not 10 < len(refusal) <= LONGEST_SENTENCE:
         return f"not one sentence: {refusal[:200]!r}"
     words = refusal.replace("-", "_").lower()
-    if not any(one in words for name in case.senseless for one in _names(name)):
+    named = any(one in words for name in case.senseless for one in _names(name))
+    if not named and ", line " not in refusal:  # a line of a file is a place as well
         return f"names none of {', '.join(case.senseless)}: {refusal[:200]!r}"
     return None
 

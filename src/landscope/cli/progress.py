@@ -27,9 +27,11 @@ def progress_bar(unit: str = "steps") -> Iterator[Callable[[int, int, str], None
 
         try:
             yield show
-        except KeyboardInterrupt as stop:
+        except BaseException as stop:
             shown = bar.tasks[0]
-            if shown.total is not None:
+            if shown.total is None:  # nothing was begun: the error alone is shown
+                bar.update(task, visible=False)
+            elif isinstance(stop, KeyboardInterrupt):
                 stop.add_note(f"at {shown.completed:g} of {shown.total:g} {unit}")
             raise
 
