@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, fx
+from torch._guards import TracingContext, tracing
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.node import map_arg
 
@@ -99,7 +101,10 @@ def trace(function: Callable[..., Any], inputs: Sequence[Tensor]) -> fx.Graph:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the switch warns of its own future
-        with torch.backends.mkldnn.flags(enabled=False):  # an LSTM would be one fused operation
+        # An LSTM would be one fused operation. The shapes noted at each operation share one mode:
+        # make_fx would build one, with a stack trace, for each, which takes half of the time.
+        shapes = TracingContext(FakeTensorMode(allow_fallback_kernels=True))
+        with torch.backends.mkldnn.flags(enabled=False), tracing(shapes):
             graph = make_fx(function)(*inputs).graph
     graph.eliminate_dead_code()
     _without_mutation(graph)
