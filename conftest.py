@@ -1,5 +1,6 @@
 """What every test and doctest shares: shapes enforced at run time, settings, the data folder."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -58,6 +59,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if function in seen:
             item.fixturenames = ["unchecked", *item.fixturenames]  # the list is shared
         seen.add(function)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is loaded by now out of each later collection of garbage: it stays anyway."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Let the interpreter end as it always does."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

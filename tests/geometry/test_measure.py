@@ -273,8 +273,8 @@ def test_the_density_and_the_single_eigenvalues_are_the_whole_spectrum():
 
 
 def test_it_survives_a_file(snapshot, tmp_path):
-    snapshot.to_netcdf(tmp_path / "snapshot.nc", engine="h5netcdf")
-    with xr.open_dataset(tmp_path / "snapshot.nc", engine="h5netcdf") as read:
+    snapshot.to_netcdf(tmp_path / "snapshot.nc", engine="netcdf4")
+    with xr.open_dataset(tmp_path / "snapshot.nc", engine="netcdf4") as read:
         xr.testing.assert_equal(read.load(), snapshot)
 
 

@@ -152,8 +152,8 @@ def test_its_variables_are_described_and_survive_a_file(tmp_path):
     assert math.isnan(snapshot["preconditioned_sharpness_residual"])
     assert snapshot["sharpness_limit"].attrs["rule"] == "heavy ball"
     assert snapshot["sharpness_limit"].attrs["limit_of"] == "λ_max(H)"
-    snapshot.to_netcdf(tmp_path / "snapshot.nc", engine="h5netcdf")
-    with xr.open_dataset(tmp_path / "snapshot.nc", engine="h5netcdf") as read:
+    snapshot.to_netcdf(tmp_path / "snapshot.nc", engine="netcdf4")
+    with xr.open_dataset(tmp_path / "snapshot.nc", engine="netcdf4") as read:
         xr.testing.assert_identical(read.load(), snapshot)
 
 

@@ -149,7 +149,7 @@ def test_a_run_of_an_older_version_is_read_and_goes_on(tmp_path):
     (tmp_path / "config.json").write_text('{"seed": 0}', encoding="utf-8")
     (tmp_path / "snapshots").mkdir()
     old = xr.Dataset({"loss": 1.0}, coords={"step": 3})
-    old.to_netcdf(tmp_path / "snapshots" / "00000003.nc", engine="h5netcdf")
+    old.to_netcdf(tmp_path / "snapshots" / "00000003.nc", engine="netcdf4")
     run = Run.create(tmp_path, {"seed": 0})
     run.write_snapshot(4, xr.Dataset({"loss": 0.5}))
     np.testing.assert_array_equal(Run.open(tmp_path).trajectory().loss, [1.0, 0.5])

@@ -50,9 +50,10 @@ def test_any_changed_byte_is_found_before_hdf5_reads_it(tmp_path, dataset):
             check_snapshot(path, SEAL)
 
 
-def test_other_readers_of_netcdf_see_nothing_of_the_seal(tmp_path, dataset):
+@pytest.mark.parametrize("engine", ["netcdf4", "h5netcdf"])
+def test_other_readers_of_netcdf_see_nothing_of_the_seal(tmp_path, dataset, engine):
     write_snapshot(tmp_path / "a.nc", dataset, SEAL)
-    xr.testing.assert_identical(xr.load_dataset(tmp_path / "a.nc"), dataset)
+    xr.testing.assert_identical(xr.load_dataset(tmp_path / "a.nc", engine=engine), dataset)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ def write_snapshot(path: Path, dataset: xr.Dataset, seal: Seal) -> None:
     for attributes in (dataset.attrs, *(v.attrs for v in dataset.variables.values())):
         attributes.update({name: _text(value) for name, value in attributes.items()})
     with appearing(path) as beside:
-        dataset.to_netcdf(beside, engine="h5netcdf")
+        dataset.to_netcdf(beside, engine="netcdf4")
         append_seal(beside, seal)
 
 
@@ -29,7 +29,7 @@ def read_snapshot(path: Path, seal: Seal) -> xr.Dataset:
     """
     check_appended(path, seal)  # before HDF5 reads what may be anything
     try:
-        dataset = xr.load_dataset(path, engine="h5netcdf")
+        dataset = xr.load_dataset(path, engine="netcdf4")
         step = None if seal.step is None else int(dataset["step"])
     except Exception as error:  # a damaged file without a seal raises almost anything
         raise DamagedFileError(f"{path} is damaged: {error}") from error
