@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from scipy import stats
+from scipy.special import stdtrit
 from torch import Tensor
 
 from landscope import arguments as check
@@ -50,7 +50,7 @@ class Diagonal:
             Lower and upper ends.
         """
         level = check.real("level", level, "(0, 1)")
-        half = float(stats.t.ppf(0.5 + level / 2, self.dof)) * self.stderr
+        half = float(stdtrit(self.dof, 0.5 + level / 2)) * self.stderr
         return self.values - half, self.values + half
 
 

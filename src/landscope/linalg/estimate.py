@@ -3,7 +3,7 @@
 import math
 from typing import Any, SupportsFloat
 
-from scipy import stats
+from scipy.special import stdtrit
 
 from landscope import arguments as check
 from landscope.linalg.plus_minus import plus_minus
@@ -101,7 +101,7 @@ class Estimate(float):
         level = check.real("level", level, "(0, 1)")
         if self.exact:
             return self.value, self.value
-        half = float(stats.t.ppf(0.5 + level / 2, self.dof)) * self.stderr
+        half = float(stdtrit(self.dof, 0.5 + level / 2)) * self.stderr
         return self.value - half, self.value + half
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any, SupportsFloat
 
 import torch
 from jaxtyping import Float, Float64
-from scipy import stats
+from scipy.special import stdtrit
 from torch import Tensor
 
 from landscope import arguments as check
@@ -106,7 +106,7 @@ class SpectralDensity:
             Lower and upper end.
         """
         level = check.real("level", level, "(0, 1)")
-        half = torch.from_numpy(stats.t.ppf(0.5 + level / 2, self.dof.numpy())) * self.stderr
+        half = torch.from_numpy(stdtrit(self.dof.numpy(), 0.5 + level / 2)) * self.stderr
         return self.density - half, self.density + half
 
     def mass(self, a: SupportsFloat, b: SupportsFloat) -> Estimate:

@@ -26,6 +26,10 @@ TRACE_AFTER_FLOPS = 2e10
 """Arithmetic of plain products after which tracing is taken to pay: it costs about as much time,
 and saves more than half of each product. A count, not a time, so that runs repeat themselves."""
 
+TRACE_AFTER_PRODUCTS = 32
+"""Products of a network of any size after which tracing pays: where calls cost more than the
+arithmetic, it takes the time of about so many, and saves nine tenths of each."""
+
 EXPECTED_PRODUCTS = 3
 """Products that an operator is taken to make where nobody has said more."""
 
@@ -133,7 +137,6 @@ class BatchSum:
         memory_limit: int | None = None,
         self_check: bool = True,
     ) -> None:
-        load_forward_mode()
         self._asked = checked_method(method)
         self._problem = problem
         self._derivative = derivative
@@ -232,7 +235,10 @@ class BatchSum:
     def _prepare(self, num_vectors: int) -> None:
         self._num_products += num_vectors
         num_products = max(self._num_products, self._num_expected)
-        many = num_products * 3 * self._total_flops > TRACE_AFTER_FLOPS
+        many = (
+            num_products >= TRACE_AFTER_PRODUCTS
+            or num_products * 3 * self._total_flops > TRACE_AFTER_FLOPS
+        )
         if not self._pieces:
             self._start(many)
         elif many and not self._settled:
@@ -296,6 +302,8 @@ class BatchSum:
         self._use_plain(fits if kept else not_kept, why)
 
     def _use_plain(self, method: ProductMethod, reason: str) -> None:
+        if method is ProductMethod.FORWARD_OVER_REVERSE:
+            load_forward_mode()
         self.method, self._reason = method, reason
         ways: dict[ProductMethod, Callable[[BatchDerivative], Product]] = {
             ProductMethod.FORWARD_OVER_REVERSE: lambda d: d.forward_mode(),

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 from scipy.integrate import quad
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
 from landscope.random_model.freezing import expected_curvature_square, expected_participation
 from landscope.random_model.model import RandomModel
@@ -101,7 +101,9 @@ def gradient_power(model: RandomModel) -> tuple[float, float]:
 
     def moment(n: int) -> float:
         # In units of probability, so that the singular density of one degree of freedom is tame.
-        return quad(lambda q: _share(chi2.ppf(q, dof) / dof, ratio) ** n, 0, 1, limit=200)[0]
+        return quad(
+            lambda q: _share(gammaincinv(dof / 2, q) / (dof / 2), ratio) ** n, 0, 1, limit=200
+        )[0]
 
     mean = moment(1)
     return mean, math.sqrt(max(moment(2) - mean**2, 0.0))
