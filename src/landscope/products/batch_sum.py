@@ -26,9 +26,10 @@ TRACE_AFTER_FLOPS = 2e10
 """Arithmetic of plain products after which tracing is taken to pay: it costs about as much time,
 and saves more than half of each product. A count, not a time, so that runs repeat themselves."""
 
-TRACE_AFTER_PRODUCTS = 32
+TRACE_AFTER_PRODUCTS = 30
 """Products of a network of any size after which tracing pays: where calls cost more than the
-arithmetic, it takes the time of about so many, and saves nine tenths of each."""
+arithmetic, it takes the time of about so many, and saves nine tenths of each. An algorithm of
+`linalg` announces no fewer."""
 
 EXPECTED_PRODUCTS = 3
 """Products that an operator is taken to make where nobody has said more."""
