@@ -70,6 +70,10 @@ ARITHMETIC = {
     "sine": lambda x: torch.sin(x) * torch.cos(x),
     "where": lambda x: torch.where(x > 0, x.square(), x),
     "gathered": lambda x: torch.cat([x[:, 1:], x[:, :1]], 1) * x,
+    "indexed": lambda x: x[:, [1, 0, 2, 2]] * x,
+    "written": lambda x: (
+        x.movedim(1, 0).index_put((torch.tensor([3, 0]),), x[:, 1].square()).movedim(0, 1)
+    ),
     "stacked": lambda x: torch.stack([x, x.flip(1)], 1).mean(1) * x,
     "split": lambda x: x.chunk(2, 1)[0] * x.chunk(2, 1)[1],
     "centred": lambda x: (x - x.mean((2, 3), keepdim=True)) / x.std((2, 3), keepdim=True),
