@@ -661,7 +661,7 @@ def group_norm_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
     )
 
 
-@rule(aten.native_batch_norm.default)
+@rule(aten.native_batch_norm.default, aten._native_batch_norm_legit.default)
 def batch_norm(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
     """Over examples and places: by the batch's own statistics, or by given ones."""
     (X, gamma, _, running_mean, running_var, training, _, epsilon), (dX, dgamma, dbeta, *_) = x, dx
