@@ -70,6 +70,10 @@ ARITHMETIC = {
     "sine": lambda x: torch.sin(x) * torch.cos(x),
     "where": lambda x: torch.where(x > 0, x.square(), x),
     "gathered": lambda x: torch.cat([x[:, 1:], x[:, :1]], 1) * x,
+    "indexed": lambda x: x[:, [1, 0, 2, 2]] * x,
+    "written": lambda x: (
+        x.movedim(1, 0).index_put((torch.tensor([3, 0]),), x[:, 1].square()).movedim(0, 1)
+    ),
     "stacked": lambda x: torch.stack([x, x.flip(1)], 1).mean(1) * x,
     "split": lambda x: x.chunk(2, 1)[0] * x.chunk(2, 1)[1],
     "centred": lambda x: (x - x.mean((2, 3), keepdim=True)) / x.std((2, 3), keepdim=True),
@@ -81,7 +85,7 @@ ARITHMETIC = {
 }
 
 
-def problem_with(layer):
+def problem_with(layer, **options):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         first, data = nn.Conv2d(2, 4, 3, padding=1), torch.randn(IMAGES)
@@ -90,14 +94,10 @@ def problem_with(layer):
             layer.running_var.uniform_(0.5, 2)
         network = nn.Sequential(first, layer, nn.Flatten(), nn.LazyLinear(3)).double()
         network(data.double())
-    return ls.Problem(network, (data.double(), torch.tensor([0, 1, 2])))
+    return ls.Problem(network, (data.double(), torch.tensor([0, 1, 2])), **options)
 
 
-@pytest.mark.parametrize("operator", ["Hessian", "GaussNewton"])
-@pytest.mark.parametrize("name", [*CURVED, *ARITHMETIC])
-def test_linearized_equals_double_backward(name, operator):
-    layer = CURVED[name] if name in CURVED else Function(ARITHMETIC[name])
-    problem = problem_with(layer)
+def assert_linearized_equals_double_backward(problem, operator):
     v = torch.randn(problem.num_params, dtype=torch.float64, generator=torch.Generator())
     expected = getattr(ls, operator)(problem, method="double_backward", self_check=False) @ v
     with warnings.catch_warnings():
@@ -107,3 +107,20 @@ def test_linearized_equals_double_backward(name, operator):
     assert A.method == "linearized"
     assert A.explain().side_by_side
     assert relative_error((A @ torch.stack([v, v.flip(0)], 1))[:, 0], expected) < 1e-11
+
+
+@pytest.mark.parametrize("operator", ["Hessian", "GaussNewton"])
+@pytest.mark.parametrize("name", [*CURVED, *ARITHMETIC])
+def test_linearized_equals_double_backward(name, operator):
+    layer = CURVED[name] if name in CURVED else Function(ARITHMETIC[name])
+    assert_linearized_equals_double_backward(problem_with(layer), operator)
+
+
+@pytest.mark.parametrize("operator", ["Hessian", "GaussNewton"])
+@pytest.mark.parametrize("are_kept", [False, True])
+def test_batch_norm_of_the_batch(are_kept, operator):
+    """Statistics that the layer keeps are neither read nor in the way."""
+    kept = (torch.zeros(4).double(), torch.ones(4).double()) if are_kept else (None, None)
+    layer = Function(lambda x: nn.functional.batch_norm(x, *kept, training=True))
+    problem = problem_with(layer, batch_statistics=True)
+    assert_linearized_equals_double_backward(problem, operator)

@@ -93,6 +93,8 @@ LINEAR = [
     aten.div.Scalar,
     aten.index_select.default,
     aten.index_select_backward.default,
+    aten.index.Tensor,
+    aten._unsafe_index.Tensor,
     aten.gather.default,
     aten.embedding.default,
     aten.embedding_dense_backward.default,
@@ -168,6 +170,17 @@ def index_add(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
         return None
     onto = torch.zeros_like(target) if dx[0] is None else dx[0]
     return onto if dx[3] is None else aten.index_add.default(onto, dim, index, dx[3])
+
+
+@rule(aten.index_put.default)
+def index_put(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+    """Linear in what is written onto and in what is written."""
+    target, indices, values, *accumulate = x
+    if dx[0] is None and dx[2] is None:
+        return None
+    onto = torch.zeros_like(target) if dx[0] is None else dx[0]
+    written = torch.zeros_like(values) if dx[2] is None else dx[2]
+    return aten.index_put.default(onto, indices, written, *accumulate)
 
 
 @rule(aten.where.self)
@@ -648,7 +661,7 @@ def group_norm_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
     )
 
 
-@rule(aten.native_batch_norm.default)
+@rule(aten.native_batch_norm.default, aten._native_batch_norm_legit.default)
 def batch_norm(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
     """Over examples and places: by the batch's own statistics, or by given ones."""
     (X, gamma, _, running_mean, running_var, training, _, epsilon), (dX, dgamma, dbeta, *_) = x, dx
@@ -667,6 +680,18 @@ def batch_norm(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
         channels.others if training else None,
     )
     return (product(lambda d: d.expand(X.shape), moved), None, None)
+
+
+@rule(aten._native_batch_norm_legit.no_stats)
+def batch_norm_by_its_own(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+    """By the batch's own statistics; torch 2.9 names it apart."""
+    return batch_norm(out, (*x[:3], None, None, *x[3:]), dx)
+
+
+@rule(aten._native_batch_norm_legit_no_training.default)
+def batch_norm_by_given(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+    """By given statistics; torch 2.9 names it apart."""
+    return batch_norm(out, (*x[:5], False, *x[5:]), dx)
 
 
 @rule(aten.native_batch_norm_backward.default)

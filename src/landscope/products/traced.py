@@ -338,8 +338,12 @@ def _without_mutation(graph: fx.Graph) -> None:
 
 
 def _mutates(node: fx.Node) -> bool:
+    """Whether it changes its first argument; batch norm changes others, its statistics."""
     schema = getattr(node.target, "_schema", None)
-    return schema is not None and schema.is_mutable
+    if schema is None or not schema.arguments:
+        return False
+    alias = schema.arguments[0].alias_info
+    return alias is not None and alias.is_write
 
 
 def _share_equal_operations(graph: fx.Graph) -> None:
