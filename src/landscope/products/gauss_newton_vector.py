@@ -14,7 +14,8 @@ from landscope.products.batch_derivative import (
     leaves_of,
 )
 from landscope.products.jacobian_vector import JacobianForward, value_and_pullback
-from landscope.products.traced import TracedProduct, partition, trace, write_tangents
+from landscope.products.operation_graph import trace
+from landscope.products.traced import TracedProduct, partition, write_tangents
 
 LogitMap = Callable[[Tensor, Tensor, Tensor], Tensor]
 

@@ -15,7 +15,8 @@ from landscope.products.batch_derivative import (
     central_difference,
     leaves_of,
 )
-from landscope.products.traced import TracedProduct, partition, trace, write_tangents
+from landscope.products.operation_graph import trace
+from landscope.products.traced import TracedProduct, partition, write_tangents
 
 Scalar = Callable[[Tensor], Tensor]
 

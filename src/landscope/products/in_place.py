@@ -40,12 +40,12 @@ IN_PLACE: dict[Any, Any] = {operator.add: Tensor.add_, operator.mul: Tensor.mul_
 ADDED_PRODUCTS = {aten.mm.default: Tensor.addmm_, aten.bmm.default: Tensor.baddbmm_}
 
 
-def computed_in_place(module: fx.GraphModule, inputs: Sequence[Tensor]) -> fx.GraphModule:
+def computed_in_place(graph: fx.Graph, inputs: Sequence[Tensor]) -> fx.GraphModule:
     """The same graph with sums and products written over their terms.
 
     Parameters
     ----------
-    module : GraphModule
+    graph : Graph
         Arithmetic on tensors.
     inputs : sequence of Tensor
         What it may be called with: it is run once, to see the shapes.
@@ -55,9 +55,9 @@ def computed_in_place(module: fx.GraphModule, inputs: Sequence[Tensor]) -> fx.Gr
     GraphModule
         Gives the same up to rounding. Not for `torch.vmap`, which cannot add products in place.
     """
-    module = copy.deepcopy(module)
-    _Shapes(module).run(*inputs)
-    for node in module.graph.nodes:
+    graph = copy.deepcopy(graph)
+    _Shapes(torch.nn.Module(), graph=graph).run(*inputs)
+    for node in graph.nodes:
         if node.op != "call_function" or node.kwargs:
             continue
         for terms in (node.args, node.args[::-1]):
@@ -66,9 +66,8 @@ def computed_in_place(module: fx.GraphModule, inputs: Sequence[Tensor]) -> fx.Gr
         for terms in (node.args, node.args[::-1]):
             if node.target in IN_PLACE and _write_over(node, *terms):
                 break
-    module.graph.eliminate_dead_code()
-    module.recompile()
-    return module
+    graph.eliminate_dead_code()
+    return fx.GraphModule(torch.nn.Module(), graph)
 
 
 class _Shapes(fx.Interpreter):

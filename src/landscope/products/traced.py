@@ -1,32 +1,23 @@
 """Maps that are linear in a direction, as two graphs: what is done once, what each product does.
 
-A network's derivative is traced to a graph of ATen operations, and the rules of `tangent_rules`
-write beside each operation its tangent. What does not depend on the direction is the *primal*
-part: it runs once per batch and hands its results to the *tangent* part, which holds nothing but
-the arithmetic of one product.
+A network's derivative is written down as a graph of operations (`operation_graph`), and the rules
+of `tangent_rules` write beside each operation its tangent. What does not depend on the direction is
+the *primal* part: it runs once per batch and hands its results to the *tangent* part, which holds
+nothing but the arithmetic of one product.
 """
 
-import operator
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, fx
-from torch._guards import TracingContext, tracing
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.node import map_arg
 
 from landscope.products.in_place import computed_in_place
+from landscope.products.operation_graph import NoRuleError
 from landscope.products.tangent_rules import RULES
-
-aten = torch.ops.aten
-
-
-class NoRuleError(NotImplementedError):
-    """An operation that cannot be differentiated here."""
 
 
 class TracedProduct:
@@ -36,16 +27,16 @@ class TracedProduct:
     ----------
     primal : GraphModule
         Inputs ↦ constants: what no direction changes.
-    tangent : GraphModule
+    tangent : Graph
         (constants, directions) ↦ the parts of A v.
     shapes : sequence of torch.Size
         Shape of each part.
     """
 
     def __init__(
-        self, primal: fx.GraphModule, tangent: fx.GraphModule, shapes: Sequence[torch.Size]
+        self, primal: fx.GraphModule, tangent: fx.Graph, shapes: Sequence[torch.Size]
     ) -> None:
-        self.tangent: Any = tangent
+        self._graph = tangent
         names = [str(node.target) for node in primal.graph.nodes]
         # Convolutions are faster with channels last, numbers per group or channel are not.
         self._channels_last = any("convolution" in name for name in names) and not any(
@@ -65,7 +56,7 @@ class TracedProduct:
     def product(self, constants: Sequence[Tensor], directions: Sequence[Tensor]) -> Tensor:
         """A v, as one vector."""
         if self._in_place is None:
-            self._in_place = computed_in_place(self.tangent, [*constants, *directions])
+            self._in_place = computed_in_place(self._graph, [*constants, *directions])
         return self._flat(self._in_place(*constants, *directions), directions[0])
 
     @torch.no_grad()
@@ -75,13 +66,18 @@ class TracedProduct:
         """A V for directions with one more dimension in front, the columns of V, all at once."""
 
         def along(*directions: Tensor) -> Tensor:
-            return self._flat(self.tangent(*constants, *directions), directions[0])
+            return self._flat(self._tangent(*constants, *directions), directions[0])
 
         return torch.vmap(along)(*directions).T
 
     def compile(self) -> None:
         """Compile the tangent part; the first product after it takes up to a minute."""
-        self.tangent = self._in_place = torch.compile(self.tangent, dynamic=False)
+        self._tangent = self._in_place = torch.compile(self._tangent, dynamic=False)
+
+    @cached_property
+    def _tangent(self) -> Any:
+        """The tangent part with nothing written over: `torch.vmap` cannot add products in place."""
+        return fx.GraphModule(torch.nn.Module(), self._graph)
 
     def _flat(self, parts: Sequence[Tensor | None], like: Tensor) -> Tensor:
         vectors = [
@@ -89,32 +85,6 @@ class TracedProduct:
             for part, shape in zip(parts, self._shapes, strict=True)
         ]
         return vectors[0] if len(vectors) == 1 else torch.cat(vectors)
-
-
-def trace(function: Callable[..., Any], inputs: Sequence[Tensor]) -> fx.Graph:
-    """The operations that a function runs through, without dead ends and without mutation.
-
-    Raises
-    ------
-    NoRuleError
-        When a tensor is changed in place while another name for it is still in use.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the switch warns of its own future
-        # An LSTM would be one fused operation. The shapes noted at each operation share one mode:
-        # make_fx would build one, with a stack trace, for each, which takes half of the time.
-        shapes = TracingContext(FakeTensorMode(allow_fallback_kernels=True))
-        with torch.backends.mkldnn.flags(enabled=False), tracing(shapes):
-            graph = make_fx(function)(*inputs).graph
-    graph.eliminate_dead_code()
-    _without_mutation(graph)
-    for node in graph.nodes:
-        if node.target in (aten.view.default, aten._unsafe_view.default):
-            node.target = aten.reshape.default  # a tangent may lie in memory in another order
-        elif node.target in (aten.alias.default, aten.detach.default):
-            node.replace_all_uses_with(node.args[0])
-    graph.eliminate_dead_code()
-    return graph
 
 
 def write_tangents(
@@ -235,7 +205,7 @@ def partition(
     primal.eliminate_dead_code()
     return TracedProduct(
         fx.GraphModule(written.owning_module or torch.nn.Module(), primal),
-        fx.GraphModule(torch.nn.Module(), tangent),
+        tangent,
         shapes,
     )
 
@@ -289,61 +259,6 @@ def _direction(argument: Any, tangents: Mapping[fx.Node, Any]) -> Any:
 
 def _node(symbol: Any) -> Any:
     return symbol.node if isinstance(symbol, fx.Proxy) else symbol
-
-
-VIEWS = {
-    aten.view.default,
-    aten.t.default,
-    aten.transpose.int,
-    aten.permute.default,
-    aten.expand.default,
-    aten.slice.Tensor,
-    aten.select.int,
-    aten.squeeze.default,
-    aten.squeeze.dim,
-    aten.unsqueeze.default,
-    aten.split.Tensor,
-    aten.split_with_sizes.default,
-    aten.unbind.int,
-    aten.alias.default,
-    aten.detach.default,
-    aten.diagonal.default,
-}
-
-
-def _without_mutation(graph: fx.Graph) -> None:
-    """Turn ``x.add_(y)`` into ``x + y``, and let all later uses of x see the sum."""
-    order = {node: i for i, node in enumerate(graph.nodes)}
-    root: dict[fx.Node, fx.Node] = {}
-    for node in list(graph.nodes):
-        parent = node.args[0] if node.args and isinstance(node.args[0], fx.Node) else node
-        viewing = parent if node.target is operator.getitem else node
-        root[node] = root[parent] if viewing.target in VIEWS else node
-        if node.op != "call_function" or not _mutates(node):
-            continue
-        changed = node.args[0]
-        others = [n for n in root if root[n] is root[changed] and n not in (changed, node)]
-        if root[changed].op == "placeholder" or any(
-            order[user] > order[node] for other in others for user in other.users
-        ):
-            raise NoRuleError(f"{node.target} changes a tensor that is still in use")
-        packet = getattr(aten, node.target._schema.name.removeprefix("aten::").removesuffix("_"))
-        overload = node.target._overloadname
-        node.target = getattr(packet, overload)
-        root[node] = node
-        later = order[node]
-        changed.replace_all_uses_with(
-            node, delete_user_cb=lambda user, later=later: order[user] > later
-        )
-
-
-def _mutates(node: fx.Node) -> bool:
-    """Whether it changes its first argument; batch norm changes others, its statistics."""
-    schema = getattr(node.target, "_schema", None)
-    if schema is None or not schema.arguments:
-        return False
-    alias = schema.arguments[0].alias_info
-    return alias is not None and alias.is_write
 
 
 def _share_equal_operations(graph: fx.Graph) -> None:

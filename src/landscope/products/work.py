@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 from landscope.problem import Problem
 from landscope.problem.linear_head import large_head
@@ -45,23 +45,27 @@ def work_per_example(problem: Problem) -> Work:
     example = next(problem.batches[0].pieces(1))
     head = large_head(problem)
     logits = (problem.without_head(head.layer) if head else problem).logits_of(example)
-    with FlopCounterMode(display=False) as counter, _NewTensors() as new:
+    with _Count() as count:
         logits(*logits.inputs)
-    flops = counter.get_total_flops()
+    flops = count.flops
     if head:
         flops += 2 * example.rows_per_example * head.layer.weight.numel()
-    return Work(flops, max(new.sizes, default=1), max(sum(new.sizes), 1))
+    return Work(flops, max(count.sizes, default=1), max(sum(count.sizes), 1))
 
 
-class _NewTensors(TorchDispatchMode):
-    """Sizes of the tensors that operations give, views left out."""
+class _Count(TorchDispatchMode):
+    """Arithmetic by torch's formulas, and sizes of the tensors that operations give but views."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.flops = 0
         self.sizes: list[int] = []
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        result = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        if func._overloadpacket in flop_registry:
+            self.flops += flop_registry[func._overloadpacket](*args, **kwargs, out_val=result)
         inputs = {
             x.untyped_storage().data_ptr() for x in tree_leaves(args) if isinstance(x, Tensor)
         }
