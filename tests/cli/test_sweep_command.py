@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import Executor, Future
 from pathlib import Path
 
 import pandas as pd
@@ -43,7 +44,17 @@ def leave_out_files_for_print(monkeypatch):
     monkeypatch.setattr("landscope.figures.sweep_report.write_pictures", lambda *_: [])
 
 
+class ThisProcess(Executor):
+    """Compute in this process, which has imported everything already."""
+
+    def submit(self, function, /, *args, **kwargs):
+        future = Future()
+        future.set_result(function(*args, **kwargs))
+        return future
+
+
 def test_a_sweep_leaves_a_table_and_a_report(monkeypatch):
+    monkeypatch.setattr("landscope.cli.sweep.choose_engine", lambda *_, **__: ThisProcess)
     Path("sweep.yaml").write_text(FILE.replace(", clustering", ""))
     result = run("sweep", "sweep.yaml", "--processes", 1, "--out", "swept")
     assert result.exit_code == 0, result.output
