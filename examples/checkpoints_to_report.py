@@ -43,8 +43,8 @@ for step in range(101):
     optimizer.step()
 
 # Later: each file is a point of weight space. What was measured before is not measured again.
-problem = ls.Problem(make_model(), (images[:80], labels[:80]))
-options = MeasureConfig(num_eigenvalues=5, num_probes=3, num_steps=20)
+problem = ls.Problem(make_model(), (images[:40], labels[:40]))
+options = MeasureConfig(num_eigenvalues=5, num_probes=3, num_steps=20, tol=1e-2)
 target = Target(problem, {"what": "digits"}, options)
 run = measure_checkpoints(target, out / "checkpoints", out / "run")
 print(run.trajectory()[["loss", "hessian_trace", "q_sl"]].to_dataframe())

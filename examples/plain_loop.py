@@ -23,13 +23,17 @@ torch.manual_seed(0)
 model = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 
-problem = ls.Problem(model, (images[:100], labels[:100]))
+problem = ls.Problem(model, (images[:60], labels[:60]))
 recorder = ls.Recorder(
     problem,
     out,
-    schedule=[0, 20, 50, 200],
+    schedule=[0, 20, 200],
     measure=partial(
-        ls.measure, parts=["probabilities", "clustering", "hessian"], num_eigenvalues=5
+        ls.measure,
+        parts=["probabilities", "clustering", "hessian"],
+        num_eigenvalues=5,
+        num_probes=4,
+        num_steps=30,
     ),
     optimizer=optimizer,
 )

@@ -32,6 +32,8 @@ LONG = ("lightning_callback", "hugging_face_trainer")
 )
 @pytest.mark.filterwarnings("ignore")  # of trainers and their loaders
 def test_an_example_runs(name, tmp_path, monkeypatch, capfd):
+    # Pictures for print, which take longest, are drawn in tests/figures.
+    monkeypatch.setattr("landscope.figures.report.write_figures", lambda *_: [])
     script, (folder, variables) = EXAMPLES / f"{name}.py", RUNS[name]
     assert len(script.read_text().splitlines()) <= 60
     monkeypatch.chdir(tmp_path)

@@ -38,15 +38,16 @@ _TEXT = {"read_text", "write_text"}
 _ALLOWED = {("cpus.py", "os.sched_getaffinity")}
 
 
+@pytest.fixture(scope="module")
 def parsed():
-    for source in SOURCES:
-        text = source.read_text(encoding="utf-8")
-        yield source, text, list(ast.walk(ast.parse(text)))
+    """Each source, its text and its syntax tree."""
+    texts = {source: source.read_text(encoding="utf-8") for source in SOURCES}
+    return [(source, text, list(ast.walk(ast.parse(text)))) for source, text in texts.items()]
 
 
-def test_no_source_uses_what_one_system_lacks():
+def test_no_source_uses_what_one_system_lacks(parsed):
     found = []
-    for source, text, nodes in parsed():
+    for source, text, nodes in parsed:
         found += [f"{source.name}: {match[0]}" for match in _CALLS.finditer(text)]
         for node in nodes:
             if isinstance(node, ast.Import | ast.ImportFrom):
@@ -60,9 +61,9 @@ def test_no_source_uses_what_one_system_lacks():
     assert not found
 
 
-def test_every_text_that_a_source_reads_or_writes_names_its_encoding():
+def test_every_text_that_a_source_reads_or_writes_names_its_encoding(parsed):
     found = []
-    for source, _, nodes in parsed():
+    for source, _, nodes in parsed:
         for call in (node for node in nodes if isinstance(node, ast.Call)):
             name = getattr(call.func, "attr", getattr(call.func, "id", None))
             words = [a.value for a in call.args if isinstance(a, ast.Constant)]

@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 from landscope.experiments.random_model import (
+    draw,
     eigenspectrum,
     freezing,
     gradient_overlap,
@@ -77,12 +78,14 @@ def test_a_sweep_draws_the_same_seeds_at_each_point():
     swept = sweep(models, seed=5, num_draws=2)
     small, large = swept["top_eigenvalue"].values
     np.testing.assert_allclose(large, 4 * small)
-    for draw in range(2):
-        assert small[draw] == pytest.approx(models[0].sample(5 + draw).eigenvalues()[0])
+    for place in range(2):
+        assert small[place] == pytest.approx(models[0].sample(5 + place).eigenvalues()[0])
     assert float(swept["last_outlier"][0, 0]) == pytest.approx(models[0].sample(5).eigenvalues()[2])
 
 
-def test_eigenspectrum_counts_outliers_of_each_kind():
+@pytest.mark.usefixtures("unchecked")
+def test_eigenspectrum_counts_outliers_of_each_kind(monkeypatch):
+    monkeypatch.setattr(draw, "NUM_AVERAGED", 1)
     reference = RandomModel(num_classes=3, num_examples=90, num_params=150, sigma_e=0.2)
     dataset = eigenspectrum.compute(0, reference=reference, num_draws=2)
     counts = dataset["outliers_drawn"].mean("draw")
@@ -96,14 +99,15 @@ def test_eigenspectrum_counts_outliers_of_each_kind():
     assert found[3:] == ["holds"] * 3
 
 
-def test_gradient_overlap_keeps_the_share_of_each_draw():
+def test_gradient_overlap_keeps_the_share_of_each_draw(monkeypatch):
+    monkeypatch.setattr(draw, "NUM_AVERAGED", 1)
     dataset = gradient_overlap.compute(3, reference=SMALL, num_draws=3)
-    for draw in range(3):
-        land = SMALL.sample(3 + draw)
+    for place in range(3):
+        land = SMALL.sample(3 + place)
         _, vectors = np.linalg.eigh(land.hessian())
         g = land.gradient()
         share = np.sum((g @ vectors[:, -4:]) ** 2) / (g @ g)
-        kept = dataset["top_power"].sel(labels="uniform")[draw]
+        kept = dataset["top_power"].sel(labels="uniform")[place]
         assert float(kept) == pytest.approx(share, rel=1e-6)
     assert len(gradient_overlap.claims(dataset)) == 4
 
@@ -136,10 +140,11 @@ def growth(beta):
     )
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_the_largest_eigenvalue_has_a_maximum_for_slow_growth_alone():
     reference = replace(SMALL, num_classes=10, num_examples=40)
     dataset = top_eigenvalue.compute(
-        0, growth=growth(0.5), reference=reference, num_spreads=7, num_draws=2
+        0, growth=growth(0.5), reference=reference, num_spreads=3, num_draws=2
     )
     first, slow, fast = dataset["limit_peak"].values
     spreads = dataset["fine_sigma_z"].values

@@ -64,8 +64,9 @@ def test_the_table_has_every_number_of_every_cell_and_stage(alone):
         place = {name: run.config[name] for name in ("network", "learning_rate", "seed")}
         of_cell = table.sel(place)
         assert of_cell["training_step"].values.tolist() == run.steps() == [0, 2, 6]
+        snapshots = [run.snapshot(step) for step in run.steps()]
         for name in ("loss", "weight_norm", "test_accuracy"):
-            measured = [float(run.snapshot(step)[name]) for step in run.steps()]
+            measured = [float(snapshot[name]) for snapshot in snapshots]
             assert of_cell[name].values.tolist() == measured
         assert of_cell["current_learning_rate"].values == pytest.approx(place["learning_rate"])
         seen += 1
@@ -183,7 +184,7 @@ def test_a_network_that_diverged_keeps_what_it_measured_and_is_not_trained_again
 
 
 def test_parts_of_measure_are_measured_with_the_options_of_the_file(tmp_path):
-    few = {"parts": ["hessian"], "num_measurements": 2}
+    few = {"network": "fully_connected", "parts": ["hessian"], "num_measurements": 2}
     quick = {"num_eigenvalues": 2, "num_probes": 2, "num_steps": 8, "tol": 1e-2}
     config = SweepConfig(**TINY | few, measure=quick)
     table = sweep(config, tmp_path, here(tmp_path)).table

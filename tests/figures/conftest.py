@@ -1,9 +1,12 @@
+from functools import cache
 from pathlib import Path
 
 import pytest
 import xarray as xr
 
 from landscope.figures import write_report
+from landscope.figures.gallery import OBSERVATIONS, PROPERTIES
+from landscope.figures.style import PAPER
 from tests.figures import synthetic
 
 
@@ -23,15 +26,35 @@ def snapshot() -> xr.Dataset:
 
 
 @pytest.fixture(scope="session")
-def report(trajectory, tmp_path_factory) -> Path:
-    return write_report(
-        trajectory,
-        tmp_path_factory.mktemp("run") / "report.html",
-        config={
-            "network": "small_cnn",
-            "data": "digits",
-            "optimizer": "sgd",
-            "momentum": 0.9,
-            "measure": {"num_probes": 8},
-        },
-    )
+def for_print(trajectory):
+    """Give a picture of the run for print, drawn when it is first asked for."""
+    return cache(lambda picture: picture.figure(trajectory))
+
+
+@pytest.fixture(scope="session")
+def for_the_screen(trajectory):
+    """Give a picture of the run for the screen, drawn when it is first asked for."""
+    return cache(lambda picture: picture.interactive(trajectory))
+
+
+@pytest.fixture(scope="session")
+def report(trajectory, for_print, for_the_screen, tmp_path_factory) -> Path:
+    """The report of the run, of pictures that are drawn once for all tests, in few pixels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PAPER, "savefig.dpi", 60)
+        # Not the monitors, which what the report reads from the configuration decides.
+        for picture in (*PROPERTIES, *OBSERVATIONS):
+            printed, shown = for_print(picture), for_the_screen(picture)
+            patch.setattr(picture, "figure", lambda _, drawn=printed: drawn)
+            patch.setattr(picture, "interactive", lambda _, drawn=shown: drawn)
+        return write_report(
+            trajectory,
+            tmp_path_factory.mktemp("run") / "report.html",
+            config={
+                "network": "small_cnn",
+                "data": "digits",
+                "optimizer": "sgd",
+                "momentum": 0.9,
+                "measure": {"num_probes": 8},
+            },
+        )

@@ -64,7 +64,7 @@ def growth_with_training(num_seeds: int = 3) -> xr.Dataset:
 
 def properties(num_seeds: int = 3) -> xr.Dataset:
     made, t, T = _Made(num_seeds), _progress(STEPS), _progress(RATE_STEPS)
-    C, ranks = np.array(CLASSES), np.arange(1, 21)
+    C, ranks = np.array(CLASSES), np.arange(1, 13)
     counted, spectral = ("training_step", "num_classes", "seed"), ("training_step", "rank", "seed")
     rated = ("rate_step", "learning_rate", "seed")
     counts = np.round(C - 1 + np.outer(t * (1 - t) * 12, C / 10)).astype(int)

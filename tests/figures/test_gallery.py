@@ -16,8 +16,8 @@ def test_a_static_picture_of_one_snapshot_has_data_in_every_panel(picture, snaps
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=file_stem)
-def test_a_static_picture_of_a_run_cuts_no_label(picture, trajectory):
-    figure = picture.figure(trajectory)
+def test_a_static_picture_of_a_run_cuts_no_label(picture, for_print):
+    figure = for_print(picture)
     assert all(axes.has_data() for axes in figure.axes)
     drawn, whole = figure.get_tightbbox(), figure.get_size_inches()
     assert (np.array([drawn.x0, drawn.y0]) > -0.02).all()
@@ -26,9 +26,12 @@ def test_a_static_picture_of_a_run_cuts_no_label(picture, trajectory):
 
 @pytest.mark.parametrize("kind", ["trajectory", "three_classes", "snapshot"])
 @pytest.mark.parametrize("picture", PICTURES, ids=file_stem)
-def test_an_interactive_picture_has_data_and_a_slider_where_it_has_stages(picture, kind, request):
+def test_an_interactive_picture_has_data_and_a_slider_where_it_has_stages(
+    picture, kind, for_the_screen, request
+):
     trajectory = request.getfixturevalue(kind)
-    figure = picture.interactive(trajectory)
+    is_run = kind == "trajectory"
+    figure = for_the_screen(picture) if is_run else picture.interactive(trajectory)
     assert figure.data
     if kind == "snapshot":
         assert not figure.layout.sliders

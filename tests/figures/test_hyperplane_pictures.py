@@ -230,7 +230,7 @@ def test_one_network_and_one_data_set_stand_beside_the_kinds():
 @pytest.mark.parametrize("dimension", [np.nan, np.inf])
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_dimension_that_was_not_reached_is_said_so(dimension):
-    dataset = made_hyperplane()
+    dataset = made_hyperplane().isel(data=[0])
     for name in ("dimension", "dimension_low", "dimension_high"):
         dataset[name][{"data": 0, "network": 0}] = dimension
     panel = panel_titled(dataset, "MNIST, FullyConnected")

@@ -1,5 +1,6 @@
 """Pictures and report of the random model, from small experiments."""
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -7,6 +8,7 @@ import xarray as xr
 
 from landscope.experiments.model_fit import fit_variables
 from landscope.experiments.random_model import (
+    draw,
     eigenspectrum,
     freezing,
     gradient_overlap,
@@ -14,7 +16,6 @@ from landscope.experiments.random_model import (
     top_eigenvalue,
     trace_over_norm,
 )
-from landscope.experiments.random_model.draw import describe
 from landscope.experiments.random_model.sweep import sweep
 from landscope.figures import model_fit, write_experiment_report
 from landscope.figures.gallery import file_stem
@@ -43,7 +44,7 @@ def swept():
 
 axes = {"num_examples": (20, 40), "num_params": (40, 100)}
 COMPUTED = {
-    "model": lambda: describe(SMALL, 0),
+    "model": lambda: draw.describe(SMALL, 0),
     "sweep": swept,
     "fig3b": lambda: freezing.compute(num_points=10, num_spreads=3),
     "fig5": lambda: eigenspectrum.compute(reference=SMALL, num_draws=1),
@@ -60,7 +61,11 @@ COMPUTED = {
 
 @pytest.fixture(scope="module")
 def computed():
-    return {name: compute() for name, compute in COMPUTED.items()}
+    """Each data set, without the checks of shapes that tests of the model itself have."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+        patch.setattr(draw, "NUM_AVERAGED", 1)
+        return {name: compute() for name, compute in COMPUTED.items()}
 
 
 def test_every_experiment_is_drawn_here():
@@ -85,7 +90,7 @@ def test_the_histogram_ends_where_the_outliers_begin(computed):
 
 @pytest.mark.filterwarnings("error")
 def test_no_residuals_have_no_edge_to_draw():
-    drawn = describe(RandomModel(4, 30, 200, sigma_e=0.0), seed=0)
+    drawn = draw.describe(RandomModel(4, 30, 200, sigma_e=0.0), seed=0)
     assert spectrum.histogram(drawn, "").levels == spectrum.ranks(drawn, "").levels == []
     spectrum.figure(drawn).draw_without_rendering()
 

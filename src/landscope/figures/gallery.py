@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import matplotlib
 import plotly.graph_objects as go
 import xarray as xr
 from matplotlib.figure import Figure
@@ -20,10 +19,10 @@ from landscope.figures import (
     simplex,
     spectrum,
     stability,
+    static,
     tangent_kernel,
 )
 from landscope.figures.stages import NotMeasuredError
-from landscope.figures.style import PAPER
 
 
 class Picture(Protocol):
@@ -94,9 +93,7 @@ def write_pictures(
     for name, figure in drawn(pictures, measured):
         for suffix in ("png", "svg"):
             path = folder / f"{name}.{suffix}"
-            with matplotlib.rc_context(PAPER):
-                # No date: the same measurements give the same file.
-                figure.savefig(path, metadata={"Date": None} if suffix == "svg" else None)
+            static.write(figure, path)
             written.append(path)
     return written
 

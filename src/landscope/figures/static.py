@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 from itertools import chain
+from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from landscope.figures.panel import Curve, Level, Panel, names_to_explain
@@ -91,6 +93,30 @@ def pixels(figure: Figure, dpi: int = 150) -> np.ndarray:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.array(canvas.buffer_rgba())[..., :3]
+
+
+@matplotlib.rc_context(PAPER)
+def write(figure: Figure, path: Path) -> None:
+    """Write a drawn figure as PNG or as SVG, as the suffix of its file says.
+
+    `Figure.savefig` draws everything twice, the first time for the layout, which `settle` has done.
+
+    Parameters
+    ----------
+    figure
+        As `draw` returns it.
+    path
+        The file; replaced where it exists.
+    """
+    canvas, dpi = figure.canvas, figure.dpi
+    figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
+    if path.suffix == ".svg":
+        # No date: the same measurements give the same file.
+        FigureCanvasSVG(figure).print_svg(path, metadata={"Date": None})
+    else:
+        FigureCanvasAgg(figure).print_png(path)
+    figure.set_canvas(canvas)
+    figure.set_dpi(dpi)
 
 
 def write_caption(figure: Figure, caption: str) -> None:

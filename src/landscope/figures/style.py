@@ -39,8 +39,8 @@ FULL_WIDTH = 7.2
 
 PAPER: dict[Any, Any] = {
     "figure.dpi": 100,
+    "figure.facecolor": "white",
     "savefig.dpi": 220,
-    "savefig.facecolor": "white",
     "font.family": "DejaVu Sans",
     "mathtext.fontset": "dejavusans",
     "font.size": 7.5,

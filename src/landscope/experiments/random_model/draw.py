@@ -13,6 +13,9 @@ DETACHED = 2.0
 """Distance from the bulk's edge, in units of its Airy scale, from which an eigenvalue counts as
 detached: the largest noise eigenvalue lies at −1.2 ± 1.3 of them (Tracy and Widom, β = 1)."""
 
+NUM_AVERAGED = 8
+"""Draws of probabilities and centroids that the predicted histogram is averaged over."""
+
 _COMB = 100
 """D over the number of rows from which the bulk's density is a comb of single teeth."""
 
@@ -126,7 +129,7 @@ def _predicted_counts(
     model: RandomModel, edges: Float64[np.ndarray, " b"], seed: int
 ) -> Float64[np.ndarray, " bins"]:
     """Eigenvalues of the bulk in each bin, averaged over the probabilities."""
-    averaged = model.theory(num_draws=8, seed=seed)
+    averaged = model.theory(NUM_AVERAGED, seed)
     curvatures = np.concatenate([draw.curvatures for draw in averaged.draws])
     num_draws, num_rows = len(averaged.draws), len(averaged.draws[0].curvatures)
     if model.num_params > _COMB * num_rows:
