@@ -23,8 +23,12 @@ from landscope.products.traced import TracedProduct
 from landscope.products.work import Work, work_per_example
 
 TRACE_AFTER_FLOPS = 2e10
-"""Arithmetic of plain products after which tracing is taken to pay: it costs about as much time,
-and saves more than half of each product. A count, not a time, so that runs repeat themselves."""
+"""Arithmetic of plain products after which tracing is taken to pay: it costs less time, and saves
+more than half of each product. A count, not a time, so that runs repeat themselves."""
+
+TRACE_AFTER_PRODUCTS = 20
+"""Plain products after which tracing is taken to pay however little their arithmetic: where calls
+cost most, it costs the time of about ten."""
 
 EXPECTED_PRODUCTS = 3
 """Products that an operator is taken to make where nobody has said more."""
@@ -232,7 +236,10 @@ class BatchSum:
     def _prepare(self, num_vectors: int) -> None:
         self._num_products += num_vectors
         num_products = max(self._num_products, self._num_expected)
-        many = num_products * 3 * self._total_flops > TRACE_AFTER_FLOPS
+        many = (
+            num_products > TRACE_AFTER_PRODUCTS
+            or num_products * 3 * self._total_flops > TRACE_AFTER_FLOPS
+        )
         if not self._pieces:
             self._start(many)
         elif many and not self._settled:
