@@ -76,6 +76,7 @@ def draw(rng, sigma_c=1.0, num_examples=N, aligned=0.0):
 
 
 @pytest.mark.parametrize("aligned", [0.0, 0.5])
+@pytest.mark.usefixtures("unchecked")
 def test_theory_against_draws(aligned):
     rng = np.random.default_rng(0)
     found = {"outliers": [], "power": [], "trace": [], "square": []}
@@ -207,6 +208,7 @@ def fit_draw(rng, weights="uniform", **choices):
 
 
 @pytest.mark.parametrize("weights", ["uniform", "curvature"])
+@pytest.mark.usefixtures("unchecked")
 def test_the_fit_of_draws_predicts_as_the_true_parameters_do(weights):
     rng = np.random.default_rng(2)
     pairs = [fit_draw(rng, weights) for _ in range(4)]
@@ -235,6 +237,7 @@ def test_the_table_of_an_anisotropic_fit():
 
 
 @pytest.mark.parametrize("weights", ["uniform", "curvature"])
+@pytest.mark.usefixtures("unchecked")
 def test_the_gram_is_debiased(weights):
     # Six examples: the errors of the centroids are a sixth of the residuals' length.
     rng = np.random.default_rng(3)

@@ -15,6 +15,7 @@ def test_standard_errors_are_the_scatter_of_independent_averages():
         assert scatter == pytest.approx(stated, rel=0.4)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_averages_are_those_of_draws():
     model = ls.RandomModel(4, 40, 300)
     theory = model.theory(num_draws=30)
@@ -26,6 +27,7 @@ def test_averages_are_those_of_draws():
     assert theory.outliers.value == pytest.approx(top.mean(0), rel=0.05)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_the_averaged_density_is_smooth_where_single_draws_are_combs():
     theory = ls.RandomModel(4, 40, 10**7).theory(num_draws=25)
     x = theory.edge.value * np.linspace(0.05, 0.9, 200)

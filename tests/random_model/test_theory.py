@@ -79,6 +79,7 @@ def test_trace_and_norms_are_means_over_the_residuals(extra):
 
 
 @pytest.mark.parametrize("place", [PLACES[0], PLACES[5]])
+@pytest.mark.usefixtures("unchecked")
 def test_predicts_draws(place):
     draws = drawn(model_at(*place), 3)
     errors = outlier_errors(draws)
@@ -109,6 +110,7 @@ def test_the_first_bulk_eigenvalue_nears_the_edge_as_sizes_double():
     assert deficits[0] > deficits[1] > deficits[2] > 0
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_outliers_detach_where_predicted():
     """C = 2: one branch; its factor of detachment turns σ_c into the critical length."""
     N, D, sigma_e = 200, 400, 1.0
@@ -144,6 +146,7 @@ def theory_of_a_draw():
 
 
 @given(factor=st.floats(0.2, 5.0))
+@pytest.mark.usefixtures("unchecked")
 def test_detachment_is_where_outliers_appear(factor):
     theory = theory_of_a_draw()
     stronger = Theory(
@@ -191,6 +194,7 @@ def test_shared_class_vectors_drop_out_of_the_hessian():
     assert gram == pytest.approx(np.broadcast_to(gram[:1, :, :1, :], gram.shape), abs=1e-12)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_class_conditional_outliers_match_draws():
     draws = drawn(ls.RandomModel(5, 150, 3000, 1.0, 0.3, sigma_class=0.5), 4)
     predicted = np.mean([theory.outliers[:20] for _, theory in draws], axis=0)

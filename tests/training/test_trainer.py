@@ -13,6 +13,9 @@ from landscope.runs import Run
 from landscope.training import HyperplaneConfig, MeasureConfig, TrainConfig, train
 from landscope.training.trainer import measured_problem
 
+# Shapes are checked in the tests of what is measured, and are no matter of training.
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 CONFIG = TrainConfig(
     width=0.25,
     steps=12,
