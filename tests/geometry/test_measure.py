@@ -220,6 +220,7 @@ def test_the_values_are_those_of_the_single_functions(snapshot):
     assert float(kernel.drift) > 0
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_seed_repeats_it_and_leaves_the_global_random_state_alone(snapshot):
     state = torch.random.get_rng_state()
     again = measured()
@@ -228,6 +229,7 @@ def test_a_seed_repeats_it_and_leaves_the_global_random_state_alone(snapshot):
     xr.testing.assert_allclose(again, snapshot, rtol=1e-6)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_each_operator_is_built_once_and_computed_as_asked_for(monkeypatch):
     built = []
 
@@ -278,6 +280,7 @@ def test_it_survives_a_file(snapshot, tmp_path):
         xr.testing.assert_equal(read.load(), snapshot)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_what_cannot_be_measured_costs_nothing_else():
     # A regression with one output has no classes, hence no clustering and no probabilities.
     model = torch.nn.Sequential(
@@ -337,6 +340,7 @@ def test_errors_stand_beside_what_comes_from_eigenpairs(snapshot):
     assert snapshot.gauss_newton_share_error.dims == ("rank",)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_parts_are_those_of_the_whole():
     here = problem()
     quick = {"num_eigenvalues": 3, "num_probes": 2, "num_steps": 5}

@@ -157,6 +157,7 @@ def test_its_variables_are_described_and_survive_a_file(tmp_path):
         xr.testing.assert_identical(read.load(), snapshot)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_full_batch_gradient_descent_sharpens_until_it_is_at_the_edge_and_stays_there():
     """Cohen et al. 2021, on a cubic Chebyshev polynomial."""
     x = torch.linspace(-1, 1, 20, dtype=torch.float64)[:, None]

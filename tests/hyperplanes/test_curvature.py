@@ -218,6 +218,7 @@ def test_few_dimensions_need_few_probes(problem):
     assert float(found.frobenius_norm) == pytest.approx(float(matrix.norm()))
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_intervals_cover_the_truth_of_a_known_spectrum():
     # A slope with outliers, in a hyperplane of 32 of 60 dimensions: more than there are probes.
     values = torch.cat([torch.linspace(-1, 3, 57), torch.tensor([6.0, 8.0, 12.0])]).double()

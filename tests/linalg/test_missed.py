@@ -92,14 +92,18 @@ def test_share_falls_where_nothing_is_missed(operator_with):
     assert shares[-1] * 80 < RARE_SHARE
 
 
-def test_copies_are_missed_in_at_most_one_run_of_a_hundred(without_shape_checks):
+@pytest.mark.parametrize(
+    ("num_runs", "least"), [(80, 78), pytest.param(200, 197, marks=pytest.mark.slow)]
+)
+@pytest.mark.usefixtures("without_shape_checks")
+def test_copies_are_missed_in_at_most_one_run_of_a_hundred(num_runs, least):
     """A double at the margin, the hardest place; the bound is for the worst of all spectra."""
     bulk = np.random.default_rng(0).uniform(0, 1, 1990)
     operator = DiagonalOperator(np.concatenate([[4.0, 3.0, 2.0, 2.0], bulk]))
     doubles = sum(
-        eigsh(operator, 4, tol=1e-3, seed=seed).values[3].item() > 1.9 for seed in range(200)
+        eigsh(operator, 4, tol=1e-3, seed=seed).values[3].item() > 1.9 for seed in range(num_runs)
     )
-    assert doubles >= 197
+    assert doubles >= least
 
 
 def test_margins_move_outward_alone():

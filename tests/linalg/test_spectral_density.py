@@ -2,6 +2,7 @@ import copy
 import math
 import pickle
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
@@ -42,9 +43,18 @@ def exact_density(density, eigenvalues):
     return law.pdf(density.grid.numpy()[:, None]).mean(1)
 
 
-@pytest.mark.parametrize("spectrum", SPECTRA)
-@pytest.mark.parametrize("num_probes", [4, 8])
-@pytest.mark.parametrize("width", [0.1, 0.4])
+CHOICES = set(product(SPECTRA, (4, 8), (0.1, 0.4)))
+COVERING = {("loss Hessian", 4, 0.1), ("loss Hessian", 8, 0.4), ("even", 8, 0.1)}
+COVERING |= {("two bulks", 4, 0.4)}
+
+
+@pytest.mark.parametrize(
+    ("spectrum", "num_probes", "width"),
+    [
+        *sorted(COVERING),
+        *(pytest.param(*choice, marks=pytest.mark.slow) for choice in sorted(CHOICES - COVERING)),
+    ],
+)
 @pytest.mark.usefixtures("without_shape_checks")
 def test_every_point_is_covered_as_often_as_stated(spectrum, num_probes, width):
     """For probes whose squared components along the eigenvectors are known to the quadrature."""

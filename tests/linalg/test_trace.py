@@ -1,4 +1,4 @@
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from landscope.linalg import frobenius_norm, trace
 from landscope.linalg.xtrace import leave_out
 
-from .conftest import MatrixOperator
+from .conftest import MatrixOperator, symmetric_matrix
 
 NUM_RUNS = 200
 DIM = 90
@@ -32,22 +32,28 @@ def truth_of(estimator, operator):
     return (operator.matrix.norm() if of_norm else operator.matrix.trace()).item()
 
 
+@cache
+def runs_of(estimator, spectrum):
+    """The same estimate over many seeds, made once for all that is asked about it."""
+    operator = MatrixOperator(symmetric_matrix(SPECTRA[spectrum]))
+    return operator, [estimator(operator, num_probes=30, seed=seed) for seed in range(NUM_RUNS)]
+
+
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.parametrize("spectrum", SPECTRA)
 @pytest.mark.usefixtures("without_shape_checks")
-def test_interval_covers_the_truth_as_often_as_it_says(operator_with, estimator, spectrum):
-    operator = operator_with(SPECTRA[spectrum])
+def test_interval_covers_the_truth_as_often_as_it_says(estimator, spectrum):
+    operator, estimates = runs_of(estimator, spectrum)
     truth = truth_of(estimator, operator)
-    intervals = [estimator(operator, num_probes=30, seed=s).interval() for s in range(NUM_RUNS)]
+    intervals = [estimate.interval() for estimate in estimates]
     coverage = np.mean([low <= truth <= high for low, high in intervals])
     assert 0.90 <= coverage <= 0.99
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.usefixtures("without_shape_checks")
-def test_standard_error_is_the_scatter_over_seeds(operator_with, estimator):
-    operator = operator_with(SPECTRA["loss Hessian"])
-    estimates = [estimator(operator, num_probes=30, seed=seed) for seed in range(NUM_RUNS)]
+def test_standard_error_is_the_scatter_over_seeds(estimator):
+    operator, estimates = runs_of(estimator, "loss Hessian")
     scatter = np.std([float(estimate) for estimate in estimates])
     stated = np.sqrt(np.mean([estimate.stderr**2 for estimate in estimates]))
     assert scatter == pytest.approx(stated, rel=0.2)
@@ -148,11 +154,11 @@ def test_refuses_unknown_methods_and_impossible_errors(operator_with):
     ],
 )
 @pytest.mark.usefixtures("without_shape_checks")
-def test_stopping_at_an_error_is_honest(operator_with, estimator, spectrum):
+def test_stopping_at_an_error_is_honest(estimator, spectrum):
     """Where the stopping is random: some runs stop at the first look, some go on."""
-    operator = operator_with(SPECTRA[spectrum])
+    operator, of_30_probes = runs_of(estimator, spectrum)
     truth = truth_of(estimator, operator)
-    at_first = [estimator(operator, 30, seed).stderr / truth for seed in range(20)]
+    at_first = [estimate.stderr / truth for estimate in of_30_probes[:20]]
     rtol = float(np.median(at_first))
     estimates = [estimator(operator, rtol=rtol, seed=seed) for seed in range(NUM_RUNS)]
     spent = {estimate.num_products for estimate in estimates}

@@ -85,7 +85,7 @@ def test_rows_of_the_logit_jacobian_see_the_coupling():
 
 def test_everything_is_measured():
     problem = ls.Problem(make_model(), DATA, batch_statistics=True)
-    snapshot = ls.measure(problem, num_eigenvalues=4, num_probes=2, num_steps=8)
+    snapshot = ls.measure(problem, num_eigenvalues=2, num_probes=2, num_steps=8)
     assert snapshot.attrs["failures"] == ""
     assert with_statistics(problem) is problem
 

@@ -76,6 +76,7 @@ def draw(rng, sigma_c=1.0, num_examples=N, aligned=0.0):
 
 
 @pytest.mark.parametrize("aligned", [0.0, 0.5])
+@pytest.mark.usefixtures("unchecked")
 def test_theory_against_draws(aligned):
     rng = np.random.default_rng(0)
     found = {"outliers": [], "power": [], "trace": [], "square": []}
@@ -207,21 +208,23 @@ def fit_draw(rng, weights="uniform", **choices):
 
 
 @pytest.mark.parametrize("weights", ["uniform", "curvature"])
+@pytest.mark.usefixtures("unchecked")
 def test_the_fit_of_draws_predicts_as_the_true_parameters_do(weights):
     rng = np.random.default_rng(2)
     pairs = [fit_draw(rng, weights) for _ in range(4)]
-    of_fits = np.mean([fit.theory().outliers[:4] for fit, _ in pairs], axis=0)
+    fitted = [fit.theory() for fit, _ in pairs]
+    of_fits = np.mean([theory.outliers[:4] for theory in fitted], axis=0)
     of_truth = np.mean([truth.outliers[:4] for _, truth in pairs], axis=0)
     measured = np.mean([fit.measured.eigenvalues()[:4] for fit, _ in pairs], axis=0)
     np.testing.assert_allclose(of_fits, of_truth, rtol=0.04)
     np.testing.assert_allclose(of_fits, measured, rtol=0.04)
-    edges = np.mean([(fit.theory().edge, truth.edge) for fit, truth in pairs], axis=0)
+    of_truths = [truth.edge for _, truth in pairs]
+    edges = np.mean([theory.edge for theory in fitted]), np.mean(of_truths)
     # The spectrum of a sample's covariance is wider than the true one, here by some 20 %.
     assert 1 < edges[0] / edges[1] < 1.3
-    powers = [
-        (fit.theory().gradient_power.sum(), fit.measured.gradient_power(4)[-1]) for fit, _ in pairs
-    ]
-    assert np.mean(powers, axis=0)[0] == pytest.approx(np.mean(powers, axis=0)[1], abs=0.03)
+    power = np.mean([theory.gradient_power.sum() for theory in fitted])
+    of_draws = np.mean([fit.measured.gradient_power(4)[-1] for fit, _ in pairs])
+    assert power == pytest.approx(of_draws, abs=0.03)
 
 
 @pytest.mark.slow
@@ -234,6 +237,7 @@ def test_the_table_of_an_anisotropic_fit():
 
 
 @pytest.mark.parametrize("weights", ["uniform", "curvature"])
+@pytest.mark.usefixtures("unchecked")
 def test_the_gram_is_debiased(weights):
     # Six examples: the errors of the centroids are a sixth of the residuals' length.
     rng = np.random.default_rng(3)

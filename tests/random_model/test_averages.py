@@ -15,20 +15,22 @@ def test_standard_errors_are_the_scatter_of_independent_averages():
         assert scatter == pytest.approx(stated, rel=0.4)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_averages_are_those_of_draws():
     model = ls.RandomModel(4, 40, 300)
-    theory = model.theory(num_draws=60)
-    traces = np.array([model.sample(seed).trace() for seed in range(60)])
-    error = np.hypot(theory.trace.stderr, traces.std() / 60**0.5)
+    theory = model.theory(num_draws=30)
+    traces = np.array([model.sample(seed).trace() for seed in range(30)])
+    error = np.hypot(theory.trace.stderr, traces.std() / 30**0.5)
     assert abs(theory.trace.value - traces.mean()) < 4 * error
     assert theory.num_outliers.value == 3
-    top = np.array([model.sample(seed).eigenvalues()[:3] for seed in range(60)])
+    top = np.array([model.sample(seed).eigenvalues()[:3] for seed in range(30)])
     assert theory.outliers.value == pytest.approx(top.mean(0), rel=0.05)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_the_averaged_density_is_smooth_where_single_draws_are_combs():
     theory = ls.RandomModel(4, 40, 10**7).theory(num_draws=25)
-    x = theory.edge.value * np.linspace(0.05, 0.9, 400)
+    x = theory.edge.value * np.linspace(0.05, 0.9, 200)
     integral = np.trapezoid(theory.density(x), x)
     single = np.mean([draw.density(x) > 1e-3 * integral / x[-1] for draw in theory.draws[:3]])
     assert single < 0.2

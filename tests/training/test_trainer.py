@@ -1,4 +1,5 @@
 import inspect
+from itertools import product
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from landscope.problem import NonFiniteError
 from landscope.runs import Run
 from landscope.training import HyperplaneConfig, MeasureConfig, TrainConfig, train
 from landscope.training.trainer import measured_problem
+
+# Shapes are checked in the tests of what is measured, and are no matter of training.
+pytestmark = pytest.mark.usefixtures("unchecked")
 
 CONFIG = TrainConfig(
     width=0.25,
@@ -95,9 +99,19 @@ def test_a_run_measures_start_end_and_log_spaced_between(whole):
     assert run.latest_checkpoint().step == 12
 
 
-@pytest.mark.parametrize("variant", list(VARIANTS))
+MOMENTS = [(1, "training"), (5, "measuring"), (8, "training"), (12, "measuring")]
+# Each moment with the plainest run, and one moment with each other run.
+COVERING = {("sgd", moment) for moment in MOMENTS}
+COVERING |= {("adam", MOMENTS[1]), ("batch_norm", MOMENTS[2]), ("decayed", MOMENTS[2])}
+COVERING |= {("hyperplane", MOMENTS[1])}
+
+
 @pytest.mark.parametrize(
-    "moment", [(1, "training"), (5, "measuring"), (8, "training"), (12, "measuring")]
+    ("variant", "moment"),
+    [
+        pytest.param(*pair, marks=() if pair in COVERING else pytest.mark.slow)
+        for pair in product(VARIANTS, MOMENTS)
+    ],
 )
 def test_a_stopped_run_goes_on_bit_identically(tmp_path, whole, variant, moment):
     config = VARIANTS[variant]
@@ -193,6 +207,8 @@ def test_the_measure_options_are_those_of_measure():
 def test_the_real_measurements_are_kept(tmp_path):
     config = CONFIG.model_copy(
         update={
+            "network": "fully_connected",
+            "width": 0.03,
             "steps": 3,
             "num_measurements": 2,
             "classes": (0, 1, 2),

@@ -23,13 +23,12 @@ from landscope.products.traced import TracedProduct
 from landscope.products.work import Work, work_per_example
 
 TRACE_AFTER_FLOPS = 2e10
-"""Arithmetic of plain products after which tracing is taken to pay: it costs about as much time,
-and saves more than half of each product. A count, not a time, so that runs repeat themselves."""
+"""Arithmetic of plain products after which tracing is taken to pay: it costs less time, and saves
+more than half of each product. A count, not a time, so that runs repeat themselves."""
 
-TRACE_AFTER_PRODUCTS = 30
-"""Products of a network of any size after which tracing pays: where calls cost more than the
-arithmetic, it takes the time of about so many, and saves nine tenths of each. An algorithm of
-`linalg` announces no fewer."""
+TRACE_AFTER_PRODUCTS = 20
+"""Plain products after which tracing is taken to pay however little their arithmetic: where calls
+cost most, it costs the time of about ten. An algorithm of `linalg` announces more."""
 
 EXPECTED_PRODUCTS = 3
 """Products that an operator is taken to make where nobody has said more."""
@@ -237,7 +236,7 @@ class BatchSum:
         self._num_products += num_vectors
         num_products = max(self._num_products, self._num_expected)
         many = (
-            num_products >= TRACE_AFTER_PRODUCTS
+            num_products > TRACE_AFTER_PRODUCTS
             or num_products * 3 * self._total_flops > TRACE_AFTER_FLOPS
         )
         if not self._pieces:

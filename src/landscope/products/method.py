@@ -10,8 +10,8 @@ class ProductMethod(StrEnum):
     """
 
     AUTO = "auto"
-    """FORWARD_OVER_REVERSE for little work, LINEARIZED where the tracing pays (counted in
-    arithmetic of the products made and announced, not in time); where the model cannot be traced,
+    """FORWARD_OVER_REVERSE for little work, LINEARIZED where the tracing pays (by number and
+    arithmetic of the products made and announced, not by time); where the model cannot be traced,
     CACHED_GRAPH if memory holds it. A way once used is left only for one that gives the same
     products to rounding."""
 
