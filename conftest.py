@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import jaxtyping
@@ -12,22 +13,18 @@ from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 from threadpoolctl import threadpool_limits
 
-# Signatures such as Float[Tensor, "D k"] are checked on the calls made under test.
-install_import_hook(
-    [
-        f"landscope.{package}"
-        for package in (
-            "problem",
-            "products",
-            "operators",
-            "linalg",
-            "random_model",
-            "geometry",
-            "hyperplanes",
-        )
-    ],
-    "beartype.beartype",
+PACKAGES = (
+    "problem",
+    "products",
+    "operators",
+    "linalg",
+    "random_model",
+    "geometry",
+    "hyperplanes",
 )
+"""Where shapes stand in the signatures, such as Float[Tensor, "D k"]: they hold in tests."""
+
+install_import_hook([f"landscope.{package}" for package in PACKAGES], "beartype.beartype")
 
 # Networks and matrices under test are small: threads cost more than they bring, most of all where
 # several processes share the cores. No test depends on their number (torture/environments.py).
@@ -46,19 +43,31 @@ settings.register_profile(
 settings.load_profile("landscope")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Check shapes for the first parameters of each test alone, unless slow tests are asked for.
+CHECKED = pytest.StashKey[bool]()
 
-    The checks take most of the time of small problems; other parameters run as for a user.
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Choose the tests that check shapes; all do where slow ones are asked for.
+
+    The checks take most of the time of small problems. They are made in the tests of the packages
+    that state shapes, with the first parameters of each test; all else runs as for a user.
     """
     if config.option.markexpr != "not slow":
         return
     seen = set()
     for item in items:
         function = item.nodeid.partition("[")[0]
-        if function in seen:
-            item.fixturenames = ["unchecked", *item.fixturenames]  # the list is shared
+        folders = {*item.path.parts}
+        stated = not folders.isdisjoint((*PACKAGES, "distributed"))
+        item.stash[CHECKED] = stated and function not in seen
         seen.add(function)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Check shapes, or not, in a test and in the fixtures that it is the first to ask for."""
+    jaxtyping.config.update("jaxtyping_disable", not item.stash.get(CHECKED, True))
+    return (yield)
 
 
 def pytest_collection_finish() -> None:

@@ -1,7 +1,7 @@
 """Run the whole suite in many environments: ``python -m torture.environments``.
 
 Each run is kept in ``docs/reliability/environments.json`` as soon as it ends; `torture.page` draws
-the table. A name chooses one environment, ``--python PATH`` adds another interpreter.
+the table. A name chooses one environment, ``--python PATH`` an interpreter other than this one.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,6 +57,8 @@ ENVIRONMENTS = {
     "random order": Environment(shuffle=1),
     "another random order": Environment("avx2", shuffle=2),
     "busy": Environment(busy=True),
+    "busy, default, 2 threads, random order": Environment("default", 2, shuffle=3, busy=True),
+    "avx2, 4 threads, random order": Environment("avx2", 4, shuffle=4),
 }
 
 VERSIONS = """
@@ -120,12 +122,13 @@ def counted(report: Path) -> dict:
     return {how: len(names) for how, names in ended.items()} | {"failures": ended["failed"]}
 
 
-def measure(named: dict[str, Environment], options: list[str], results: dict[str, dict]) -> int:
+def measure(named: Sequence[tuple[str, Environment]], results: dict[str, dict]) -> int:
     """Run each environment and keep it at once; the number of those that are not green."""
     failed = 0
-    for name, environment in named.items():
-        results[name] = run(replace(environment, options=tuple(options)))
-        failed += results[name]["status"] != 0
+    for name, environment in named:
+        found = {"environment": name, **run(environment)}
+        results[f"{name}; Python {found['python']}; torch {found['torch']}"] = found
+        failed += found["status"] != 0
         RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return failed
 
@@ -133,15 +136,19 @@ def measure(named: dict[str, Environment], options: list[str], results: dict[str
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="environments; all where none is named")
-    parser.add_argument("--python", action="append", default=[], help="an interpreter with torch")
+    parser.add_argument("--python", action="append", help="interpreters with torch; this one")
     parser.add_argument("--options", default="", help="more options of pytest, such as paths")
     chosen = parser.parse_args()
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    others = {f"interpreter {n}": Environment(python=p) for n, p in enumerate(chosen.python, 1)}
     if unknown := [name for name in chosen.names if name not in ENVIRONMENTS]:
         parser.error(f"names has {unknown[0]!r}; accepted are {', '.join(ENVIRONMENTS)}")
-    named = {name: ENVIRONMENTS[name] for name in chosen.names} or ({} if others else ENVIRONMENTS)
-    return measure(named | others, chosen.options.split(), results)
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    options = tuple(chosen.options.split())
+    named = [
+        (name, replace(ENVIRONMENTS[name], python=python, options=options))
+        for python in chosen.python or [sys.executable]
+        for name in chosen.names or ENVIRONMENTS
+    ]
+    return measure(named, results)
 
 
 if __name__ == "__main__":

@@ -82,9 +82,9 @@ def _environments(found: Mapping[str, Mapping[str, Any]]) -> str:
         f"| environment | {' | '.join(columns)} | minutes |",
         f"|---|{'---|' * (len(columns) + 1)}",
     ]
-    for name, one in found.items():
-        row = " | ".join(str(one[column]) for column in columns)
-        lines.append(f"| {name} | {row} | {one['minutes']} |")
+    for one in found.values():
+        row = " | ".join(str(one[column]) for column in ("environment", *columns, "minutes"))
+        lines.append(f"| {row} |")
     return "\n".join(lines)
 
 

@@ -105,14 +105,14 @@ def test_measure_measures_a_checkpoint_of_a_run(trained, tmp_path):
     out = tmp_path / "measured"
     result = run(
         *("measure", point, "--out", out, *QUICK),
-        *("--products", "double_backward", "--memory-limit", "1GiB"),
+        *("--products", "cached_graph", "--memory-limit", "1GiB"),
     )
     assert result.exit_code == 0, result.output
     here, there = Run.open(out).snapshot(0), Run.open(trained[0]).snapshot(3)
     assert float(here["loss"]) == pytest.approx(float(there["loss"]), rel=1e-5)
     eigenvalues = there["hessian_eigenvalues"].values
     assert here["hessian_eigenvalues"].values == pytest.approx(eigenvalues, rel=1e-3)
-    assert here.attrs["hessian_products"] == "double_backward"
+    assert here.attrs["hessian_products"] == "cached_graph"
     assert here.attrs["memory_limit"] == 2**30
     assert (out / "report.html").read_text() == "steps [0], seed 0"
     assert (out / "summary.json").exists()

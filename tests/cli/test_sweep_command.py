@@ -49,12 +49,20 @@ class ThisProcess(Executor):
 
     def submit(self, function, /, *args, **kwargs):
         future = Future()
-        future.set_result(function(*args, **kwargs))
+        try:
+            future.set_result(function(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
         return future
 
 
-def test_a_sweep_leaves_a_table_and_a_report(monkeypatch):
+@pytest.fixture
+def in_this_process(monkeypatch):
     monkeypatch.setattr("landscope.cli.sweep.choose_engine", lambda *_, **__: ThisProcess)
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_sweep_leaves_a_table_and_a_report(monkeypatch):
     Path("sweep.yaml").write_text(FILE.replace(", clustering", ""))
     result = run("sweep", "sweep.yaml", "--processes", 1, "--out", "swept")
     assert result.exit_code == 0, result.output
@@ -76,6 +84,7 @@ def test_a_sweep_leaves_a_table_and_a_report(monkeypatch):
     assert Path("swept/report.html").read_text(encoding="utf-8") == page
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_cells_that_fail_end_the_command_with_a_sentence_and_an_exit_code(monkeypatch):
     leave_out_files_for_print(monkeypatch)
     # A data set that is not there and that nobody downloads.

@@ -1,6 +1,5 @@
 """Pictures and report of the random model, from small experiments."""
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -61,9 +60,8 @@ COMPUTED = {
 
 @pytest.fixture(scope="module")
 def computed():
-    """Each data set, without the checks of shapes that tests of the model itself have."""
+    """Each data set."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
         patch.setattr(draw, "NUM_AVERAGED", 1)
         return {name: compute() for name, compute in COMPUTED.items()}
 

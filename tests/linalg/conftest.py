@@ -5,7 +5,6 @@ import sys
 import time
 from pathlib import Path
 
-import jaxtyping
 import pytest
 import torch
 from scipy import stats
@@ -97,11 +96,3 @@ def _operator_of():
 def _always_due(monkeypatch):
     """Checkpoints are written at every step."""
     monkeypatch.setattr(Checkpoint, "save_if_due", Checkpoint.save)
-
-
-@pytest.fixture(name="without_shape_checks")
-def _without_shape_checks():
-    """For hundreds of runs of what other tests run with its shapes checked."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)

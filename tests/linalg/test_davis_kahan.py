@@ -63,7 +63,7 @@ def check(name, seed, k, tol, scale=1.0, dtype=torch.float64):
 
 @pytest.mark.parametrize("name", spectra(0))
 @pytest.mark.parametrize("tol", [1e-1, pytest.param(1e-2, marks=pytest.mark.slow), 1e-4])
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_errors_cover_the_exact_eigenpairs(name, tol):
     for k in (1, 3, 6):
         check(name, 0, k, tol)
@@ -71,7 +71,7 @@ def test_errors_cover_the_exact_eigenpairs(name, tol):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", spectra(0))
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_errors_cover_the_exact_eigenpairs_of_any_seed(name):
     for seed in range(150):
         for tol in (1e-1, 1e-2, 1e-4):

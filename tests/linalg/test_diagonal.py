@@ -22,7 +22,7 @@ SPECTRA = {
 
 
 @pytest.mark.parametrize("spectrum", SPECTRA)
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_intervals_cover_each_entry_and_errors_are_the_scatter(operator_with, spectrum):
     operator = operator_with(SPECTRA[spectrum])
     truth = operator.matrix.diagonal()

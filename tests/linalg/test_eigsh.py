@@ -150,7 +150,7 @@ def multiples(dim=90):
 
 @pytest.mark.parametrize("which", ["LA", "SA", "LM", "BE"])
 @pytest.mark.parametrize("k", [1, 2, 5])
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_converged_says_that_the_search_has_ended(operator_with, which, k):
     """Wherever the products run out, also while missed copies are looked for."""
     operator = operator_with(multiples())
@@ -171,7 +171,7 @@ def test_converged_says_that_the_search_has_ended(operator_with, which, k):
     assert not converged[0]
 
 
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_products_that_run_out_while_copies_are_looked_for_are_said(operator_with):
     operator = operator_with(multiples())
     said = set()
@@ -393,7 +393,7 @@ def test_tight_clusters_to_many_digits():
     shift=st.floats(-5, 5),
     seed=st.integers(0, 100),
 )
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_shift_and_scale_move_the_eigenvalues_alone(scale, shift, seed):
     matrix = symmetric_matrix(loss_hessian_like(100))
     moved = scale * (matrix + shift * torch.eye(100, dtype=torch.float64))

@@ -95,7 +95,7 @@ def test_share_falls_where_nothing_is_missed(operator_with):
 @pytest.mark.parametrize(
     ("num_runs", "least"), [(80, 78), pytest.param(200, 197, marks=pytest.mark.slow)]
 )
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_copies_are_missed_in_at_most_one_run_of_a_hundred(num_runs, least):
     """A double at the margin, the hardest place; the bound is for the worst of all spectra."""
     bulk = np.random.default_rng(0).uniform(0, 1, 1990)

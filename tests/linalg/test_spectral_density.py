@@ -55,7 +55,7 @@ COVERING |= {("two bulks", 4, 0.4)}
         *(pytest.param(*choice, marks=pytest.mark.slow) for choice in sorted(CHOICES - COVERING)),
     ],
 )
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_every_point_is_covered_as_often_as_stated(spectrum, num_probes, width):
     """For probes whose squared components along the eigenvectors are known to the quadrature."""
     num_runs = 3000
@@ -80,7 +80,7 @@ def test_every_point_is_covered_as_often_as_stated(spectrum, num_probes, width):
 
 
 @pytest.mark.parametrize("spectrum", LOSS_HESSIAN_FIRST)
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_intervals_cover_the_smoothed_spectrum_as_often_as_they_say(operator_with, spectrum):
     values = SPECTRA[spectrum]
     operator = operator_with(values)
@@ -101,7 +101,7 @@ def test_intervals_cover_the_smoothed_spectrum_as_often_as_they_say(operator_wit
 
 @pytest.mark.parametrize("spectrum", LOSS_HESSIAN_FIRST)
 @pytest.mark.parametrize("deflate", [pytest.param(4, marks=pytest.mark.slow), "converged"])
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_intervals_around_deflated_outliers_cover_as_often_as_they_say(
     operator_with, deflate, spectrum
 ):
@@ -128,7 +128,7 @@ def test_intervals_around_deflated_outliers_cover_as_often_as_they_say(
 @pytest.mark.parametrize(
     "deflate", [*(pytest.param(d, marks=pytest.mark.slow) for d in (0, 4)), "converged"]
 )
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_probes_are_added_until_the_error_is_reached_and_it_is_honest(operator_with, deflate):
     values = SPECTRA["loss Hessian"]
     operator = operator_with(values)
@@ -208,7 +208,7 @@ def test_degenerate_spectra_keep_their_mass(operator_with, values, deflate):
     assert abs(found - share) <= 4 * found.stderr + 1e-6
 
 
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_density_has_mass_one_and_agrees_with_the_spectrum(operator_with):
     values = SPECTRA["loss Hessian"]
     density = spectral_density(operator_with(values), num_probes=60, num_steps=40)
@@ -220,7 +220,7 @@ def test_density_has_mass_one_and_agrees_with_the_spectrum(operator_with):
     assert density.stderr.max() < 0.1 * truth.max()
 
 
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_standard_error_is_the_scatter_over_seeds(operator_with):
     operator = operator_with(SPECTRA["even"])
     runs = [

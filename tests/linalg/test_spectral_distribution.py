@@ -72,7 +72,7 @@ def coverage_of(values, num_runs, quantiles=(), **settings):
 
 
 @pytest.mark.parametrize("setting", ["open", "closed", "converged"])
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_intervals_cover_the_exact_spectrum(setting):
     """One seed of each spectrum, together: as often as they say, within chance."""
     coverage = [coverage_of(values, 1, (0.5,), **SETTINGS[setting]) for values in SPECTRA.values()]
@@ -82,7 +82,7 @@ def test_intervals_cover_the_exact_spectrum(setting):
 @pytest.mark.slow
 @pytest.mark.parametrize("spectrum", SPECTRA)
 @pytest.mark.parametrize("setting", SETTINGS)
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_intervals_cover_the_exact_spectrum_as_often_as_they_say(spectrum, setting):
     """At least, since bounds are for the worst measure; where all is known, always."""
     num_runs = 1000
@@ -91,7 +91,7 @@ def test_intervals_cover_the_exact_spectrum_as_often_as_they_say(spectrum, setti
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_intervals_are_no_wider_than_they_say_where_nothing_is_open():
     """Shares of a third and a half by exhausted Krylov spaces: sampling errors alone."""
     values = np.repeat([-1.0, 0.0, 2.0], [120, 60, 180])

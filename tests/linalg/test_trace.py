@@ -41,7 +41,7 @@ def runs_of(estimator, spectrum):
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.parametrize("spectrum", SPECTRA)
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_interval_covers_the_truth_as_often_as_it_says(estimator, spectrum):
     operator, estimates = runs_of(estimator, spectrum)
     truth = truth_of(estimator, operator)
@@ -51,7 +51,7 @@ def test_interval_covers_the_truth_as_often_as_it_says(estimator, spectrum):
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_standard_error_is_the_scatter_over_seeds(estimator):
     operator, estimates = runs_of(estimator, "loss Hessian")
     scatter = np.std([float(estimate) for estimate in estimates])
@@ -153,7 +153,7 @@ def test_refuses_unknown_methods_and_impossible_errors(operator_with):
         )
     ],
 )
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_stopping_at_an_error_is_honest(estimator, spectrum):
     """Where the stopping is random: some runs stop at the first look, some go on."""
     operator, of_30_probes = runs_of(estimator, spectrum)
@@ -228,7 +228,7 @@ def test_rotation_changes_nothing_but_the_probes(estimator, seed):
     assert abs(plain - rotated) < 6 * np.hypot(plain.stderr, rotated.stderr)
 
 
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_xtrace_is_nearer_than_hutchs_where_eigenvalues_decay(operator_with):
     operator = operator_with(1 / np.arange(1.0, DIM + 1) ** 2)
     truth = truth_of(trace, operator)
@@ -264,7 +264,7 @@ SCALES = [
     [(kind, *SCALES[0]) for kind in ("zero", "rank one", "traceless", "Wigner")]
     + [("Wigner", *scale) for scale in SCALES[1:]],
 )
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_an_error_of_nearly_nothing_ends_at_the_exact_value(
     operator_with, estimator, kind, scale, dtype
 ):
@@ -317,7 +317,7 @@ ATOMS_AND_CLUSTERS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.parametrize("spectrum", ATOMS_AND_CLUSTERS)
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_intervals_cover_over_atoms_and_clusters(operator_with, estimator, spectrum):
     """Over 1,000 seeds; 93 to 98 % but for spectra that a sketch finds exactly."""
     operator = operator_with(ATOMS_AND_CLUSTERS[spectrum])

@@ -62,7 +62,7 @@ def test_spread_nodes_lie_nearer_to_a_dense_spectrum_than_the_quadrature(operato
 
 
 @pytest.mark.parametrize("mode", [3, "converged"])
-@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.usefixtures("unchecked")
 def test_deflated_outliers_bring_the_density_nearer(operator_with, mode):
     values = np.concatenate([[8.0, 5.0, 3.0], np.linspace(-0.2, 0.5, 297)])
     operator = operator_with(values)

@@ -6,7 +6,6 @@ from torture.fuzz import campaigns, faults, try_cases
 CASES = {"Python": 150, "configuration files": 60, "commands": 40}
 
 
-@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("kind", CASES)
 def test_senseless_input_is_refused_in_a_sentence_and_sensible_input_is_not(kind):
     outcomes = try_cases(campaigns(sensible_commands=False)[kind], CASES[kind])

@@ -12,7 +12,6 @@ from landscope.hyperplanes import BasisKind, draw_basis
 from landscope.training import ScaleInvarianceWarning
 
 # Shapes are checked in the tests of what is measured, and are no matter of training.
-pytestmark = pytest.mark.usefixtures("unchecked")
 
 
 def made_problem(*more, loss="cross_entropy"):

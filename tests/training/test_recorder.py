@@ -16,7 +16,6 @@ from landscope.training import Recorder
 from landscope.training.batch_norm import calibrated, with_statistics
 
 # Shapes are checked in the tests of what is measured, and are no matter of training.
-pytestmark = pytest.mark.usefixtures("unchecked")
 
 
 def make_model(seed=0):

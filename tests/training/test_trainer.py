@@ -14,7 +14,6 @@ from landscope.training import HyperplaneConfig, MeasureConfig, TrainConfig, tra
 from landscope.training.trainer import measured_problem
 
 # Shapes are checked in the tests of what is measured, and are no matter of training.
-pytestmark = pytest.mark.usefixtures("unchecked")
 
 CONFIG = TrainConfig(
     width=0.25,
