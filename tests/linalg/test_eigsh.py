@@ -149,7 +149,7 @@ def multiples(dim=90):
 
 
 @pytest.mark.parametrize("which", ["LA", "SA", "LM", "BE"])
-@pytest.mark.parametrize("k", [1, 2, 5])
+@pytest.mark.parametrize("k", [1, pytest.param(2, marks=pytest.mark.slow), 5])
 @pytest.mark.usefixtures("unchecked")
 def test_converged_says_that_the_search_has_ended(operator_with, which, k):
     """Wherever the products run out, also while missed copies are looked for."""

@@ -15,7 +15,7 @@ from landscope.linalg.quadrature import Quadrature
 
 from .conftest import DiagonalOperator, plausible_coverage
 
-NUM_RUNS = 200
+NUM_RUNS = 100
 INF = math.inf
 SPECTRA = {
     "loss Hessian": np.concatenate(
@@ -58,7 +58,7 @@ COVERING |= {("two bulks", 4, 0.4)}
 @pytest.mark.usefixtures("unchecked")
 def test_every_point_is_covered_as_often_as_stated(spectrum, num_probes, width):
     """For probes whose squared components along the eigenvectors are known to the quadrature."""
-    num_runs = 3000
+    num_runs = 1500
     values = torch.as_tensor(SPECTRA[spectrum])
     dim = len(values)
     f = GaussianKernel(width)(torch.linspace(-1.5, 2, 15, dtype=values.dtype)[:, None] - values)
@@ -95,7 +95,7 @@ def test_intervals_cover_the_smoothed_spectrum_as_often_as_they_say(operator_wit
         inside = (low.numpy() <= truth) & (truth <= high.numpy())
         hits.append(inside[truth > 1e-2 * truth.max()][::4])
     coverage = np.mean(hits, axis=0)
-    assert 0.93 <= coverage.mean() <= 0.97
+    assert 0.92 <= coverage.mean() <= 0.98
     assert coverage.min() >= plausible_coverage(len(coverage), NUM_RUNS)[0]
 
 
@@ -120,7 +120,7 @@ def test_intervals_around_deflated_outliers_cover_as_often_as_they_say(
         hits.append(inside[truth > 1e-2 * truth.max()])
     coverage = np.mean(hits, axis=0)
     least, largest = plausible_coverage(len(coverage), NUM_RUNS)
-    assert 0.93 <= coverage.mean() <= 0.97
+    assert 0.92 <= coverage.mean() <= 0.98
     assert least <= coverage.min()
     assert coverage.max() <= largest
 
@@ -134,7 +134,7 @@ def test_probes_are_added_until_the_error_is_reached_and_it_is_honest(operator_w
     operator = operator_with(values)
     pairs = eigsh(operator, 4, tol=1e-9) if deflate == 4 else deflate
     hits = []
-    for seed in range(NUM_RUNS // 2):
+    for seed in range(NUM_RUNS):
         found = spectral_density(
             operator, None, 12, seed, 9, width=0.4, limits=(-2, 2), deflate=pairs, rtol=0.08
         )
@@ -224,7 +224,7 @@ def test_density_has_mass_one_and_agrees_with_the_spectrum(operator_with):
 def test_standard_error_is_the_scatter_over_seeds(operator_with):
     operator = operator_with(SPECTRA["even"])
     runs = [
-        spectral_density(operator, 3, 10, seed, num_grid=9, width=0.4, limits=(-1, 2))
+        spectral_density(operator, 3, 8, seed, num_grid=9, width=0.4, limits=(-1, 2))
         for seed in range(NUM_RUNS)
     ]
     scatter = torch.stack([run.density for run in runs]).std(0)
