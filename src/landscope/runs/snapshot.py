@@ -1,11 +1,14 @@
 """Snapshots: one measured point of a run as one immutable NetCDF file under a seal."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import h5netcdf
 import xarray as xr
+from xarray.backends import H5NetCDFStore
 
-from landscope.runs.seal import DamagedFileError, Seal, append_seal, check_appended
+from landscope.runs.seal import DamagedFileError, Seal, check_appended, sealed
 from landscope.system.atomic import appearing
 
 
@@ -14,9 +17,12 @@ def write_snapshot(path: Path, dataset: xr.Dataset, seal: Seal) -> None:
     dataset = dataset.copy()  # shallow: only attributes are replaced
     for attributes in (dataset.attrs, *(v.attrs for v in dataset.variables.values())):
         attributes.update({name: _text(value) for name, value in attributes.items()})
+    # In memory, which is no disk that may be full: HDF5 crashes on closing what it could not write.
+    content = BytesIO()
+    with h5netcdf.File(content, "w") as file:
+        dataset.dump_to_store(H5NetCDFStore(file))
     with appearing(path) as beside:
-        dataset.to_netcdf(beside, engine="h5netcdf")
-        append_seal(beside, seal)
+        beside.write_bytes(sealed(content.getvalue(), seal))
 
 
 def read_snapshot(path: Path, seal: Seal) -> xr.Dataset:
