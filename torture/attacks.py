@@ -21,7 +21,7 @@ from torture.subjects import Subject
 
 MIB = 2**20
 ROOMY = 256 * MIB
-PROMPT_SECONDS = 15.0
+PROMPT_SECONDS = 60.0
 """After a polite signal a process is to be gone in so many seconds, on a busy machine."""
 
 
@@ -99,7 +99,6 @@ def memory_folder(path: Path) -> Iterator[Path]:
     try:
         yield path
     finally:
-        remount(path, "rw")
         subprocess.run(["umount", "--lazy", path], check=True)
 
 
@@ -149,9 +148,9 @@ def interrupt(subject: Subject, folder: Path, seconds: float, chance: random.Ran
 
 def fill(subject: Subject, folder: Path, seconds: float, chance: random.Random) -> Blow:
     """A disk that is full at some moment."""
-    remount(folder.parent, f"size={int(_used(folder) + chance.uniform(4096, 0.3 * MIB))}")
+    remount(folder.parent, f"size={int(_used(folder) + chance.uniform(4096, 0.1 * MIB))}")
     attempt = _begun(subject, folder, 0.0, chance)
-    status = attempt.wait(20 * seconds + PROMPT_SECONDS)
+    status = attempt.wait(40 * seconds + PROMPT_SECONDS)
     remount(folder.parent, f"size={ROOMY}")
     return _failed(attempt, status)
 
@@ -159,10 +158,12 @@ def fill(subject: Subject, folder: Path, seconds: float, chance: random.Random) 
 def seal(subject: Subject, folder: Path, seconds: float, chance: random.Random) -> Blow:
     """A file system that is read-only from some moment on."""
     attempt = _begun(subject, folder, seconds, chance)
-    while attempt.alive() and not remount(folder.parent, "ro"):
+    # A second view of the same files, for what is open for writing keeps the first as it is.
+    subprocess.run(["mount", "--bind", folder.parent, folder.parent], check=True)
+    while attempt.alive() and not remount(folder.parent, "bind,ro"):
         time.sleep(0.001)
-    status = attempt.wait(20 * seconds + PROMPT_SECONDS)
-    remount(folder.parent, "rw")
+    status = attempt.wait(40 * seconds + PROMPT_SECONDS)
+    subprocess.run(["umount", "--lazy", folder.parent], check=True)
     return _failed(attempt, status)
 
 
@@ -170,8 +171,8 @@ def double(subject: Subject, folder: Path, seconds: float, chance: random.Random
     """A second process on the same folder."""
     first = _begun(subject, folder, seconds, chance)
     hit = first.alive()
-    second = Attempt(subject, folder, folder.parent / "second.txt")
-    ends = [attempt.wait(20 * seconds + PROMPT_SECONDS) for attempt in (first, second)]
+    second = Attempt(subject, folder, folder.parent.with_name("second.txt"))
+    ends = [attempt.wait(40 * seconds + PROMPT_SECONDS) for attempt in (first, second)]
     for attempt, end in zip((first, second), ends, strict=True):
         if end is None:
             attempt.send(signal.SIGKILL)
@@ -195,7 +196,7 @@ ATTACKS: dict[str, Attack] = {
 
 def _begun(subject: Subject, folder: Path, seconds: float, chance: random.Random) -> Attempt:
     """Start a run, and let it go on for up to so many seconds."""
-    attempt = Attempt(subject, folder, folder.parent / "said.txt")
+    attempt = Attempt(subject, folder, folder.parent.with_name("said.txt"))
     attempt.wait(chance.uniform(0.0, seconds))
     return attempt
 
@@ -234,7 +235,7 @@ def _failed(attempt: Attempt, status: int | None) -> Blow:
 
 
 def _is_unreadable(text: str) -> bool:
-    return "Traceback" in text or "unexpected " in text
+    return "Traceback" in text or "Error: unexpected " in text
 
 
 def _used(folder: Path) -> int:

@@ -102,12 +102,15 @@ def _judge(case: Case, refusal: str | None) -> str | None:
         )
     if not case.senseless:
         return f"refused though it is sensible: {refusal[:200]!r}"
-    if "\n" in refusal or not 10 < len(refusal) <= LONGEST_SENTENCE:
-        return f"not one sentence: {refusal[:200]!r}"
-    words = refusal.replace("-", "_").lower()
-    named = any(one in words for name in case.senseless for one in _names(name))
-    if not named and ", line " not in refusal:  # a line of a file is a place as well
-        return f"names none of {', '.join(case.senseless)}: {refusal[:200]!r}"
+    sentences = refusal.split("\n")  # one for each fault of a configuration
+    if len(sentences) > len(case.senseless):
+        return f"more sentences than faults: {refusal[:200]!r}"
+    for said in sentences:
+        if not 10 < len(said) <= LONGEST_SENTENCE:
+            return f"no sentence: {said[:200]!r}"
+        words = said.replace("-", "_").lower()
+        if not any(one in words for name in case.senseless for one in _names(name)):
+            return f"names none of {', '.join(case.senseless)}: {said[:200]!r}"
     return None
 
 

@@ -120,7 +120,7 @@ def _nested() -> st.SearchStrategy[Case]:
     return st.integers(1, 50).map(
         lambda depth: Case(
             "config check --for sweep", {"text": "steps: " + "[" * depth + "1" + "]" * depth},
-            ("steps",) if depth > 1 else (),
+            ("steps", "line") if depth > 1 else (),
         )
     )  # fmt: skip
 

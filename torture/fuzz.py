@@ -21,6 +21,7 @@ from hypothesis.strategies import SearchStrategy
 
 from torture import commands, configurations, python_input
 from torture.case import Case, Outcome, attempt
+from torture.imports import import_everything
 
 ADDRESS_SPACE = 24 * 2**30
 """Bytes: what asks for more fails rather than the machine."""
@@ -104,8 +105,12 @@ def main() -> None:
     parser.add_argument("--only", help="one kind: Python, configuration files, commands")
     parser.add_argument("--out", type=Path, default=Path("docs/reliability/fuzz.json"))
     chosen = parser.parse_args()
+    import_everything()
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
-    found = {}
+    made_with = {"python": platform.python_version(), "torch": str(torch.__version__)}
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
+    before = json.loads(chosen.out.read_text(encoding="utf-8")) if chosen.out.exists() else {}
+    found = before.get("kinds", {})  # of other kinds it is kept
     for name, campaign in campaigns(sensible_commands=True).items():
         if chosen.only in (None, name):
             start = time.perf_counter()
@@ -113,10 +118,8 @@ def main() -> None:
             outcomes = try_cases(campaign, count, partial(print, flush=True))
             found[name] = summarize(outcomes) | {"seconds": round(time.perf_counter() - start)}
             print(f"{name}: {len(outcomes)} cases, {len(faults(outcomes))} faults", flush=True)
-    made_with = {"python": platform.python_version(), "torch": str(torch.__version__)}
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"versions": made_with, "kinds": found}, indent=1, ensure_ascii=False)
-    chosen.out.write_text(text + "\n", encoding="utf-8")
+            text = json.dumps({"versions": made_with, "kinds": found}, indent=1, ensure_ascii=False)
+            chosen.out.write_text(text + "\n", encoding="utf-8")
     sys.exit(any(one["faults"] for one in found.values()))
 
 

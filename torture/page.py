@@ -31,10 +31,12 @@ def _lines_of_fuzz(found: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         "Arguments of Python, options of commands and entries of configuration files are drawn, "
-        "each known to be sensible or senseless. A fault is a traceback, an error of more than one "
-        "sentence or one that does not name the argument, more than ten seconds of processor time, "
-        "senseless input that is accepted or measured before it is refused, and sensible input "
-        f"that is refused. Python {versions['python']}, torch {versions['torch']}; "
+        "each known to be sensible or senseless. A fault is a traceback, an error of more "
+        "sentences than faults or one that does not name the argument, more than ten seconds of "
+        "processor time, senseless input that is accepted or measured before it is refused, and "
+        "sensible input that is refused. Commands that train or reproduce are given senseless "
+        "options alone, and reports have no pictures. "
+        f"Python {versions['python']}, torch {versions['torch']}; "
         "`python -m torture.fuzz --cases 10000`."
     )
     yield ""
@@ -55,10 +57,11 @@ def _kills(found: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         "## Runs that are killed",
         "",
-        "Each run is struck up to four times, at random moments or by a disk that is full or "
-        "read-only, and then goes on with the same call. A fault is anything measured that is "
+        "Each run is struck up to five times, at random moments or by a disk that is full or "
+        "read-only, and then goes on with the same call. Its report has no pictures but for that "
+        "of `model`. A fault is anything measured that is "
         "lost, a number that differs by more than 1e-6 from that of a run left alone, a file that "
-        "cannot be read, an end without a sentence, and a process that goes on for 15 seconds "
+        "cannot be read, an end without a sentence, and a process that goes on for a minute "
         "after a polite signal; `python -m torture.kills`.",
         "",
         f"| run | {' | '.join(names)} | runs | faults |",
@@ -69,6 +72,8 @@ def _kills(found: Sequence[Mapping[str, Any]]) -> str:
         lines.append(f"| {one['subject']} | {hits} | {one['runs']} | {len(one['faults'])} |")
     total = sum(sum(one["hits"].values()) for one in found)
     lines += ["", f"{total} blows in all."]
+    for one in found:
+        lines += [f"\n- {one['subject']}: `{' '.join(fault.split())}`" for fault in one["faults"]]
     return "\n".join(lines)
 
 

@@ -271,7 +271,7 @@ TARGETS: Mapping[str, Target] = {
             "width": real(0.1, 10, least=0).optional(),
             "limits": _LIMITS,
             "deflate": given([0, 3, "converged"], [-1, D + 1, 0.5, None, "a", "", [], Stranger()]),
-            "rtol": _RTOL,
+            "rtol": real(0.15, 1.0, least=0).optional(),  # 1/rtol² probes
             "storage": name("device", "host", "disk"),
         },
     ),

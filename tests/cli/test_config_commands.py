@@ -97,12 +97,12 @@ def test_the_example_is_measured():
     assert Run.open("measured").snapshot(0).attrs["failures"] == ""
 
 
-def test_check_names_each_error_with_its_line_in_one_line(tmp_path):
+def test_check_names_each_error_with_its_line_in_a_line_of_its_own(tmp_path):
     (tmp_path / "point.yaml").write_text("data:\n  split: tset\nmesure: {}\n")
     result = run("config", "check", "point.yaml")
     assert result.exit_code == 1
     assert result.stderr == (
-        "Error: point.yaml, line 2: data.split is 'tset'; accepted are 'train' and 'test'. "
+        "Error: point.yaml, line 2: data.split is 'tset'; accepted are 'train' and 'test'.\n"
         "point.yaml, line 3: mesure is no key here; accepted are problem, network, data, loss, "
         "weights, checkpoints, measure; did you mean measure?\n"
     )

@@ -9,6 +9,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from landscope.cli import app
+from landscope.cli.interruption import Terminated, terminable
 from landscope.runs import Run
 
 TRAIN = ["--steps", "6", "--num-measurements", "3", "--measure-examples", "12", "--width", "0.25"]
@@ -128,3 +129,21 @@ def test_a_stopped_sweep_ends_its_processes_and_leaves_no_lock(tmp_path, number)
     assert "Traceback" not in said
     for cell in cells.iterdir():  # no process of it lives: the lock can be had
         Run.create(cell, Run.open(cell).config).close()
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
+@pytest.mark.parametrize(
+    ("number", "kind"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
+)
+def test_a_signal_while_an_object_is_destroyed_is_not_lost(number, kind):
+    class Leaving:
+        def __del__(self):
+            signal.raise_signal(number)
+
+    def wait():
+        Leaving()
+        for _ in range(600):
+            time.sleep(0.1)
+
+    with pytest.raises(kind), terminable():
+        wait()

@@ -222,3 +222,26 @@ def test_each_optional_key_of_the_example_is_right_where_it_is_uncommented(tmp_p
             assert "network: cannot stand beside problem" in refusal(tmp_path, text)
         else:
             assert read(tmp_path, text) != PointConfig()
+
+
+@pytest.mark.parametrize("schema", [PointConfig, SweepConfig])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("true", "measure.num_eigenvalues: True is a yes or no; accepted are numbers"),
+        (str(10**300), "must be less than or equal to 1000000000000"),
+        ("null", None),
+    ],
+)
+def test_no_count_is_a_yes_or_beyond_all_computers(tmp_path, schema, value, said):
+    text = f"measure:\n  num_eigenvalues: {value}\n"
+    if said is None:
+        read(tmp_path, text, schema)
+    else:
+        assert said in refusal(tmp_path, text, schema)
+
+
+def test_one_value_of_a_sweep_has_no_number_and_one_of_a_list_has(tmp_path):
+    said = refusal(tmp_path, "seed: a\nmomentum:\n- 0.5\n- 2\n", SweepConfig).split(".\n")
+    assert said[0].startswith("point.yaml, line 4: momentum.1 is 2; ")
+    assert said[1].startswith("point.yaml, line 1: seed is 'a'; ")

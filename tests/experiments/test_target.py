@@ -110,8 +110,9 @@ def test_function_returns_the_problem_and_gets_the_options_it_has(in_folder):
     assert (target.problem.parameters_vector() == 7).sum() == 6
     with pytest.raises(TypeError, match="returned a int; it must return"):
         resolve_target("mine_for_test:wrong")
-    with pytest.raises(ValueError, match="no parameter `device`"):
-        resolve_target("mine_for_test:make", device="cuda")
+    assert resolve_target("mine_for_test:make", device="cpu").problem.device.type == "cpu"
+    with pytest.raises(ValueError, match="is on cpu; give the function a parameter `device`"):
+        resolve_target("mine_for_test:make", device="meta")
 
 
 @pytest.mark.parametrize(

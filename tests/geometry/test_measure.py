@@ -356,3 +356,17 @@ def test_parts_are_those_of_the_whole():
 def test_unknown_parts_are_refused(parts):
     with pytest.raises(ValueError, match="accepted is a collection of probabilities, clustering"):
         ls.measure(problem(), parts=parts)
+
+
+def test_ctrl_c_that_torch_has_made_an_error_is_no_part_left_out(monkeypatch):
+    """As it comes out of a derivative that torch computes in TorchScript."""
+
+    def interrupted(*arguments):
+        raise RuntimeError(
+            "The following operation failed in the TorchScript interpreter.\n"
+            "RuntimeError: KeyboardInterrupt: \n\nAt:\n  mine.py(3): <module>\n"
+        )
+
+    monkeypatch.setattr(import_module("landscope.geometry.measure"), "_probabilities", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ls.measure(problem(), parts=["probabilities"])

@@ -1,8 +1,11 @@
 import errno
+import json
 import os
+import socket
 import time
 from functools import cache
 
+import psutil
 import pytest
 import torch
 
@@ -164,3 +167,14 @@ def test_writing_takes_a_small_share_of_the_time(monkeypatch, tmp_path):
         now[0] += 0.1
         checkpoint.save_if_due(krylov)
     assert 4 <= len(writes) <= 0.06 * now[0]
+
+
+def test_a_file_that_another_process_writes_is_refused(tmp_path):
+    other = psutil.Process(os.getppid())
+    holder = {"host": socket.gethostname(), "pid": other.pid, "began": other.create_time()}
+    (tmp_path / ".state.lock").write_text(json.dumps(holder))
+    with pytest.raises(BlockingIOError, match=f"written by process {other.pid} on"):
+        eigsh(DiagonalOperator(EIGENVALUES), **ARGUMENTS, checkpoint=tmp_path / "state")
+    (tmp_path / ".state.lock").unlink()
+    eigsh(DiagonalOperator(EIGENVALUES), **ARGUMENTS, checkpoint=tmp_path / "state")
+    assert list(tmp_path.iterdir()) == []

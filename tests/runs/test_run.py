@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -210,7 +211,7 @@ def test_a_failing_write_loses_nothing_written_before(run, monkeypatch):
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(xr.Dataset, "to_netcdf", fail)
+        patch.setattr(Path, "write_bytes", fail)
         with pytest.raises(OSError, match="disk full"):
             run.write_snapshot(4, xr.Dataset({"loss": 0.4}))
     assert run.steps() == [3]

@@ -12,6 +12,8 @@ from landscope.arguments import shown
 from landscope.cli.config_options import OPTION_NAMES
 from landscope.cli.interruption import exit_code, said_of, terminable
 from landscope.distributed import leads
+from landscope.experiments.config_file import ConfigurationError
+from landscope.system.interruption import uncovering_interrupts
 
 # What bad input raises; anything else is a defect, and named as one.
 _EXPECTED = (ValueError, TypeError, OSError, ImportError, RuntimeError, MemoryError)
@@ -33,7 +35,7 @@ class OneSentenceErrors(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command chosen."""
         try:
-            with terminable():
+            with terminable(), uncovering_interrupts():
                 return super().invoke(ctx)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             if ctx.params.get("debug") or _is_handled_by_click(error):
@@ -51,7 +53,7 @@ def _tell(said: str) -> None:
 
 
 def sentence(error: Exception | SystemExit) -> str:
-    """Return one line that says what went wrong.
+    """Return one line that says what went wrong; for each fault of a configuration, one.
 
     Examples
     --------
@@ -61,7 +63,10 @@ def sentence(error: Exception | SystemExit) -> str:
     "Error: unexpected KeyError: 'loss' (landscope --debug … shows where)"
     """
     if isinstance(error, ValidationError):
-        return f"Error: {'; '.join(_culprit(**details) for details in error.errors())}"
+        faults = "\n".join(_culprit(**details) for details in error.errors())
+        return f"Error: {faults}"
+    if isinstance(error, ConfigurationError):
+        return f"Error: {error}"
     message = " ".join(str(error).split())
     if isinstance(error, SystemExit):
         return f"Error: the code that was called ended the process: sys.exit({error.code!r})"

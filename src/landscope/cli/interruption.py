@@ -1,13 +1,19 @@
 """Ctrl-C and SIGTERM: a command that is stopped says how it goes on."""
 
+import _thread
 import shlex
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from landscope.distributed import is_launched
+
+_A_MOMENT = 0.01
+"""Seconds after which an interrupt that was lost is raised again."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -17,6 +23,9 @@ class Terminated(KeyboardInterrupt):
 @contextmanager
 def terminable() -> Iterator[None]:
     """Let SIGTERM raise `Terminated` in this block; a second one ends the process at once.
+
+    Where it comes, or Ctrl-C, while Python destroys an object, its error has nobody to go to and
+    is lost; it is then raised again a moment later.
 
     Nothing is changed outside the main thread, where Python takes no signals, and under torchrun,
     which ends its processes itself.
@@ -29,10 +38,21 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         raise Terminated
 
-    before = signal.signal(signal.SIGTERM, end)
+    def raise_again(lost: Any) -> None:
+        if not isinstance(lost.exc_value, KeyboardInterrupt):
+            return tell(lost)
+        number = signal.SIGINT
+        if isinstance(lost.exc_value, Terminated):
+            number = signal.SIGTERM
+            signal.signal(number, end)
+        threading.Timer(_A_MOMENT, _thread.interrupt_main, (number,)).start()
+
+    before, tell = signal.signal(signal.SIGTERM, end), sys.unraisablehook
+    sys.unraisablehook = raise_again
     try:
         yield
     finally:
+        sys.unraisablehook = tell
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 

@@ -15,6 +15,10 @@ Location = tuple[int | str, ...]
 _MOST_ERRORS = 10  # that are told
 
 
+class ConfigurationError(ValueError):
+    """A configuration file says what its schema does not accept: a line for each fault."""
+
+
 def read_config(path: str | Path, schema: type[Schema]) -> Schema:
     r"""Read a YAML file, or one of JSON, which YAML comprises.
 
@@ -34,9 +38,11 @@ def read_config(path: str | Path, schema: type[Schema]) -> Schema:
     ------
     FileNotFoundError
         If there is no such file.
+    ConfigurationError
+        If it does not follow the schema: one line for each fault, with file, line, key, what came
+        and what is accepted.
     ValueError
-        If it is no YAML or does not follow the schema: one sentence for each error, with file,
-        line, key, what came and what is accepted.
+        If it is no YAML.
 
     Examples
     --------
@@ -47,7 +53,7 @@ def read_config(path: str | Path, schema: type[Schema]) -> Schema:
     >>> read_config(path, PointConfig)
     Traceback (most recent call last):
     ...
-    ValueError: ...point.yaml, line 3: data.split is 'tset'; accepted are 'train' and 'test'
+    landscope...ConfigurationError: ...yaml, line 3: data.split is 'tset'; accepted are 'train' ...
     """
     path = Path(path)
     if not path.is_file():
@@ -57,13 +63,14 @@ def read_config(path: str | Path, schema: type[Schema]) -> Schema:
     try:
         return schema.model_validate(content)
     except ValidationError as error:
-        said = [
-            f"{path}, line {_line(root, details['loc'])}: {_sentence(schema, **details)}"
-            for details in error.errors()[:_MOST_ERRORS]
-        ]
+        said = []
+        for details in error.errors()[:_MOST_ERRORS]:
+            place, line = _place(root, details["loc"])
+            told: dict[str, Any] = {**details, "loc": place}
+            said.append(f"{path}, line {line}: {_sentence(schema, **told)}")
         if more := error.error_count() - len(said):
             said.append(f"{more:,} more of the kind are left out here")
-        raise ValueError(".\n".join(said)) from None
+        raise ConfigurationError(".\n".join(said)) from None
 
 
 def nested_schema(annotation: Any) -> type[BaseModel] | None:
@@ -82,20 +89,26 @@ def nested_schema(annotation: Any) -> type[BaseModel] | None:
     return next(filter(None, map(nested_schema, get_args(annotation))), None)
 
 
-def _line(node: yaml.Node | None, location: Location) -> int:
-    """The line of the key or item at `location`, or of what comes closest above it."""
+def _place(node: yaml.Node | None, location: Location) -> tuple[Location, int]:
+    """Where in a document something is wrong, and the line of that key or of the closest above.
+
+    One value that stands for a list of itself is no item of it.
+    """
+    place: list[int | str] = []
     line = 1 if node is None else line_of(node)
     for part in location:
+        entry = None
         if isinstance(node, yaml.MappingNode):
             entry = next((pair for pair in node.value if pair[0].value == str(part)), None)
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+        elif isinstance(part, int) and isinstance(node, yaml.SequenceNode):
             entry = (node.value[part], node.value[part])
-        else:
-            entry = None
-        if entry is None:
-            return line
-        line, node = line_of(entry[0]), entry[1]
-    return line
+        elif isinstance(part, int):
+            continue
+        place.append(part)
+        if entry is not None:
+            line = line_of(entry[0])
+        node = entry and entry[1]
+    return tuple(place), line
 
 
 def _sentence(

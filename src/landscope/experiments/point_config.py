@@ -7,14 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     Field,
-    NonNegativeInt,
     PositiveFloat,
     ValidationInfo,
     field_validator,
 )
 
 from landscope.training import MeasureConfig
-from landscope.training.config import Choices, Examples
+from landscope.training.config import Choices, Class, Examples
 from landscope.zoo import DATASETS, NETWORKS, NONLINEARITIES, NORMALIZATIONS
 from landscope.zoo.choices import (
     DatasetName,
@@ -43,7 +42,7 @@ class DataConfig(Choices):
     """A data set of the zoo, and which of its examples are measured."""
 
     name: DatasetName = Field(default="digits", description=f"Data set: {listed(DATASETS)}.")
-    classes: tuple[NonNegativeInt, ...] | None = Field(
+    classes: tuple[Class, ...] | None = Field(
         default=None, description="Only these classes; all of them if absent.", examples=[[0, 1, 2]]
     )
     split: Literal["train", "test"] = Field(

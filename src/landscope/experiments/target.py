@@ -15,6 +15,7 @@ from torch.distributed import ProcessGroup
 from landscope.experiments.config_file import read_config
 from landscope.experiments.point_config import PointConfig
 from landscope.problem import Problem
+from landscope.problem.checks import checked_device
 from landscope.runs import read_weights
 from landscope.training import MeasureConfig
 from landscope.zoo import load_dataset, make_network
@@ -189,10 +190,7 @@ def _from_zoo(
 def _from_function(target: str, *, device: str | None, **options: Any) -> Problem:
     function = _import_function(target)
     accepted = inspect.signature(function).parameters
-    if device is not None and "device" not in accepted:
-        raise ValueError(
-            f"device={device!r} cannot be passed on: {target} has no parameter `device`"
-        )
+    wanted = None if device is None else checked_device(device)
     if device is not None:
         options["device"] = device
     with _without_exit(target, "was called"):
@@ -200,6 +198,11 @@ def _from_function(target: str, *, device: str | None, **options: Any) -> Proble
     if not isinstance(problem, Problem):
         raise TypeError(
             f"{target} returned a {type(problem).__name__}; it must return a landscope.Problem"
+        )
+    if wanted not in (None, problem.device):
+        raise ValueError(
+            f"device={device!r} was not heeded: the Problem of {target} is on {problem.device}; "
+            "give the function a parameter `device`, and the Problem that device"
         )
     return problem
 

@@ -31,6 +31,7 @@ from landscope.operators import LinearOperator
 from landscope.problem import NonFiniteError, Problem, checked_problem
 from landscope.products import ProductMethod
 from landscope.products.batch_sum import DEFAULT_MEMORY_SHARE, free_bytes
+from landscope.system.interruption import uncovering_interrupts
 
 Values = dict[str, Any]
 
@@ -196,7 +197,8 @@ def measure(
     failures = []
     for name in (name for name in measurements if name in parts):
         try:
-            values |= measurements[name]()
+            with uncovering_interrupts():
+                values |= measurements[name]()
         except LostRankError:
             raise  # nobody can go on without it
         except Exception as failure:  # whatever it is, what was measured is kept

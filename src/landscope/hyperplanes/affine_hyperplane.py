@@ -16,7 +16,7 @@ from landscope.hyperplanes.kind import BasisKind
 from landscope.hyperplanes.model import HyperplaneModel
 from landscope.identity import tensor_digest
 from landscope.operators import Projected
-from landscope.problem import Problem, checked_problem
+from landscope.problem import NonFiniteError, Problem, checked_problem
 from landscope.products import ProductMethod
 
 
@@ -94,6 +94,8 @@ class AffineHyperplane:
         seed, orthonormalise = check.seed(seed), check.flag("orthonormalise", orthonormalise)
         if origin is not None:
             _check_length("origin", origin, problem.num_params)
+            if not bool(origin.isfinite().all()):
+                raise NonFiniteError("origin has NaN or infinity; its weights must be finite")
         self.problem = problem if origin is None else problem.at(origin)
         self.origin = self.problem.parameters_vector()
         self.kind = _resolved(kind, vectors)

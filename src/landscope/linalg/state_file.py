@@ -15,6 +15,8 @@ from torch import Tensor
 
 from landscope.linalg.space import VectorSpace
 from landscope.system.folder import make_writable
+from landscope.system.interruption import deferring_interrupts
+from landscope.system.lock import WriterLock
 
 _TYPES = {
     torch.float32: "F32",
@@ -45,6 +47,7 @@ class StateFile:
         self.path = path
         self.space = space
         self._beside = path.with_name(f".{path.name}.partial")
+        self._lock: WriterLock | None = None
 
     def agreed(self, due: bool) -> bool:
         """Whether all are to write, where each finds that it is time or not."""
@@ -56,9 +59,10 @@ class StateFile:
         Raises
         ------
         OSError
-            If it cannot be written.
+            If it cannot be written, or another process writes it.
         """
         make_writable(self.path.parent, "checkpoint folder")
+        self._lock = WriterLock(self.path.with_name(f".{self.path.name}.lock"))
         return self.path.exists()
 
     def read(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -75,7 +79,7 @@ class StateFile:
                 "of the vectors; this call keeps a file: name another"
             )
         try:
-            with safe_open(self.path, framework="pt") as file:
+            with deferring_interrupts(), safe_open(self.path, framework="pt") as file:
                 arguments = json.loads(file.metadata()["arguments"])
                 written = file.metadata().get("sha256")  # none in files of older versions
                 if written is not None and written != self._digest(written):
@@ -87,7 +91,7 @@ class StateFile:
 
     def vector(self, name: str) -> Float[Tensor, " D"]:
         """One vector, on the CPU."""
-        with safe_open(self.path, framework="pt") as file:
+        with deferring_interrupts(), safe_open(self.path, framework="pt") as file:
             return file.get_tensor(_VECTOR + name)
 
     def write(
@@ -121,6 +125,8 @@ class StateFile:
         """Remove the file."""
         self.path.unlink(missing_ok=True)
         self._beside.unlink(missing_ok=True)
+        if self._lock is not None:
+            self._lock.release()
 
     def _digest(self, written: str) -> str:
         """Of the file as it was before its digest was written into it."""

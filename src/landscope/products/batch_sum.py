@@ -21,6 +21,7 @@ from landscope.products.method import ProductMethod
 from landscope.products.piece import Piece, PlainPiece, TracedPiece, seconds
 from landscope.products.traced import TracedProduct
 from landscope.products.work import Work, work_per_example
+from landscope.system.interruption import uncovering_interrupts
 
 TRACE_AFTER_FLOPS = 2e10
 """Arithmetic of plain products after which tracing is taken to pay: it costs less time, and saves
@@ -377,7 +378,8 @@ class BatchSum:
         if self.method in (ProductMethod.DOUBLE_BACKWARD, ProductMethod.FINITE_DIFFERENCE):
             return
         try:
-            error = self._error()
+            with uncovering_interrupts():
+                error = self._error()
         except (NotImplementedError, RuntimeError) as refusal:
             # Only forward mode is missing; what fails in reverse mode too will say so itself.
             self._use_reference(f"it has no forward-mode derivative ({first_line(refusal)})")

@@ -18,6 +18,7 @@ from landscope.products.gradient_blocks import GradientBlock, OuterProducts, Row
 from landscope.products.jacobian_rows import rows_of
 from landscope.products.layer_calls import LayerCall, output_gradients, record_calls
 from landscope.products.layer_gradients import EmbeddingGradients, LayerGradients, gradients_of
+from landscope.system.interruption import uncovering_interrupts
 
 CHECKED_EXAMPLES = 20
 """Examples on which every layer is compared with explicit gradients before its first use."""
@@ -300,7 +301,8 @@ class LayerwiseJacobian:
             same_each = found * batch.rows_per_example
             inputs, g = _by_term(call, same_each, batch, layer.features_last)
             try:
-                self._footprints[layer.name] = layer.block(inputs, g, call.state)
+                with uncovering_interrupts():
+                    self._footprints[layer.name] = layer.block(inputs, g, call.state)
             except (RuntimeError, TypeError, ValueError):  # no product of the module alone
                 continue
         self.layers = [layer for layer in self.layers if layer.name in self._footprints]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from landscope.runs.seal import DamagedFileError, Seal, read_seal
 from landscope.system.atomic import appearing
+from landscope.system.interruption import deferring_interrupts
 
 _SEAL = "landscope_seal"
 """The metadata that holds it."""
@@ -70,7 +71,7 @@ def read_tensors(path: Path, seal: Seal | None = None) -> tuple[dict[str, Tensor
         If the file is damaged, or of another run or step.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with deferring_interrupts(), safe_open(path, framework="pt") as file:
             names = file.keys()
             tensors = {name: file.get_tensor(name) for name in names}
             metadata = dict(file.metadata() or {})

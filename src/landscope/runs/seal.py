@@ -82,19 +82,17 @@ def read_seal(text: str | bytes, path: Path) -> dict[str, Any]:
     return written
 
 
-def append_seal(path: Path, seal: Seal) -> None:
-    """Write a seal after the end of a file, where its readers do not look.
+def sealed(content: bytes, seal: Seal) -> bytes:
+    """Content of a file with a seal after its end, where its readers do not look.
 
     HDF5 reads as far as the file's own head says, and knows nothing of what comes after.
     """
-    content = path.read_bytes()
-    sealed = seal.text(hashlib.sha256(content).hexdigest())
-    with path.open("ab") as file:
-        file.write(_HEAD + sealed.encode() + b"}\n")
+    text = seal.text(hashlib.sha256(content).hexdigest())
+    return content + _HEAD + text.encode() + b"}\n"
 
 
 def check_appended(path: Path, seal: Seal) -> bool:
-    """Compare a file with the seal that `append_seal` wrote after its end.
+    """Compare a file with the seal that `sealed` put after its end.
 
     Returns
     -------

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import xarray as xr
+from xarray.backends import NetCDF4DataStore
 
-from landscope.runs.seal import DamagedFileError, Seal, append_seal, check_appended
+from landscope.runs.seal import DamagedFileError, Seal, check_appended, sealed
 from landscope.system.atomic import appearing
 
 
@@ -14,9 +16,12 @@ def write_snapshot(path: Path, dataset: xr.Dataset, seal: Seal) -> None:
     dataset = dataset.copy()  # shallow: only attributes are replaced
     for attributes in (dataset.attrs, *(v.attrs for v in dataset.variables.values())):
         attributes.update({name: _text(value) for name, value in attributes.items()})
+    # In memory, which is no disk that may be full: HDF5 crashes on closing what it could not write.
+    file = netCDF4.Dataset(path.name, "w", memory=0)
+    dataset.dump_to_store(NetCDF4DataStore(file))
+    content = bytes(file.close())
     with appearing(path) as beside:
-        dataset.to_netcdf(beside, engine="netcdf4")
-        append_seal(beside, seal)
+        beside.write_bytes(sealed(content, seal))
 
 
 def read_snapshot(path: Path, seal: Seal) -> xr.Dataset:

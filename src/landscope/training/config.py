@@ -13,10 +13,12 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    ValidatorFunctionWrapHandler,
+    field_validator,
     model_validator,
 )
 
-from landscope.arguments import LARGEST_SEED, MOST_PROBES
+from landscope.arguments import LARGEST_SEED, MOST_PROBES, shown
 from landscope.hyperplanes import BasisKind, random_kind
 from landscope.products import ProductMethod
 from landscope.training.learning_rate import Decay
@@ -38,8 +40,13 @@ MOST_MEASUREMENTS = 10**6
 MOST_EXAMPLES = 10**9
 """No data set has more."""
 
+MOST_DIMENSIONS = 10**12
+"""No network has more weights."""
+
 Steps = Annotated[PositiveInt, Field(le=MOST_STEPS)]
 Examples = Annotated[PositiveInt, Field(le=MOST_EXAMPLES)]
+Dimensions = Annotated[PositiveInt, Field(le=MOST_DIMENSIONS)]
+Class = Annotated[NonNegativeInt, Field(lt=MOST_DIMENSIONS)]
 SeedNumber = Annotated[NonNegativeInt, Field(le=LARGEST_SEED)]
 
 
@@ -48,16 +55,31 @@ class Choices(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _not_yes_or_no(cls, value: Any, accept: ValidatorFunctionWrapHandler) -> Any:
+        """Refuse True, which counts as 1 elsewhere: no choice is a yes or no."""
+        accepted = accept(value)
+        if _holds_bool(value):
+            raise ValueError(f"{shown(value)} is a yes or no; accepted are numbers")
+        return accepted
+
+
+def _holds_bool(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_holds_bool, value))
+    return isinstance(value, bool)
+
 
 class MeasureConfig(Choices):
     """How each snapshot is measured: keyword arguments of `landscope.measure`."""
 
-    num_eigenvalues: PositiveInt | None = Field(
+    num_eigenvalues: Dimensions | None = Field(
         default=None,
         examples=[20],
         description="Top eigenvalues of each operator; if absent, 2C and at least C + 10.",
     )
-    logits: PositiveInt | None = Field(
+    logits: Dimensions | None = Field(
         default=None,
         description="Logits, drawn at random, whose clustering and probabilities are measured; if "
         "absent, all, or 10 of more than 100.",
@@ -92,7 +114,7 @@ class MeasureConfig(Choices):
 class HyperplaneConfig(Choices):
     """The hyperplane that training keeps to: a random one through the initial weights."""
 
-    dim: PositiveInt | None = Field(
+    dim: Dimensions | None = Field(
         default=None,
         description="Train in a random affine hyperplane of so many dimensions; all weights if "
         "absent.",
@@ -119,7 +141,7 @@ class TrainConfig(Choices):
     """
 
     data: DatasetName = Field(default="digits", description=f"Data set: {listed(DATASETS)}.")
-    classes: tuple[NonNegativeInt, ...] | None = Field(
+    classes: tuple[Class, ...] | None = Field(
         default=None,
         description="Train on these classes only; all of them if absent.",
         examples=[[0, 1, 2]],

@@ -19,6 +19,7 @@ from landscope.hyperplanes import HyperplaneModel
 from landscope.problem import Problem, checked_problem
 from landscope.products import ProductMethod
 from landscope.runs import Run
+from landscope.system.interruption import uncovering_interrupts
 from landscope.training.batch_norm import with_statistics
 from landscope.training.measured_by import measured_by
 from landscope.training.overhead import Overhead, OverheadWarning
@@ -242,7 +243,11 @@ class Recorder:
                 self.skipped.append(step)
             return
         try:
-            with self._overhead.measuring(), preserved_random_state():
+            with (
+                uncovering_interrupts(),
+                self._overhead.measuring(),
+                preserved_random_state(),
+            ):
                 snapshot = self._snapshot(model).assign(scalars or {})
                 if self.run:
                     self._keep(self.run, step, snapshot)

@@ -93,13 +93,13 @@ def test_seed_gives_the_weights_and_leaves_the_global_state():
 @pytest.mark.parametrize(
     ("arguments", "culprit"),
     [
-        ({"name": "vgg"}, "name='vgg'"),
+        ({"name": "vgg"}, "name is 'vgg'"),
         ({"input_shape": (1, 4, 4)}, "input_shape"),
         ({"input_shape": (64,)}, "input_shape"),
         ({"input_shape": (0, 8, 8)}, "input_shape"),
         ({"num_classes": 1}, "num_classes"),
-        ({"nonlinearity": "swosh"}, "nonlinearity='swosh'"),
-        ({"normalization": "instance"}, "normalization='instance'"),
+        ({"nonlinearity": "swosh"}, "nonlinearity is 'swosh'"),
+        ({"normalization": "instance"}, "normalization is 'instance'"),
         ({"width": -1.0}, "width"),
         ({"width": float("nan")}, "width"),
     ],

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 
+from landscope.arguments import choice
 from landscope.zoo.datasets import cifar, cifar10_subset, digits, fashion_mnist, mnist
 from landscope.zoo.datasets.classification_data import ClassificationData, prepare
 from landscope.zoo.datasets.gaussian_mixture import mixture_source
@@ -68,11 +69,10 @@ def load_dataset(
     >>> data.class_names, data.train_targets.bincount().tolist()
     (('3', '5', '8'), [10, 10, 10])
     """
-    if name not in _SOURCES:
-        raise ValueError(f"data set name={name!r} is unknown; it is one of {list(DATASETS)}")
+    load = _SOURCES[choice("data set name", name, DATASETS)]
     root = None if data_root is None else os.fspath(data_root)
     return prepare(
-        _SOURCES[name](root, download, seed),
+        load(root, download, seed),
         classes=classes,
         max_examples=max_examples,
         max_test_examples=max_test_examples,

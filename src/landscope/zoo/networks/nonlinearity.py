@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from torch import nn
 
+from landscope.arguments import choice
+
 NONLINEARITIES: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
@@ -39,6 +41,4 @@ def make_nonlinearity(name: str) -> nn.Module:
     >>> make_nonlinearity("tanh")
     Tanh()
     """
-    if name not in NONLINEARITIES:
-        raise ValueError(f"nonlinearity={name!r} is unknown; it is one of {list(NONLINEARITIES)}")
-    return NONLINEARITIES[name]()
+    return NONLINEARITIES[choice("nonlinearity", name, NONLINEARITIES)]()

@@ -4,6 +4,8 @@ import math
 
 from torch import nn
 
+from landscope.arguments import choice
+
 NORMALIZATIONS = ("none", "batch", "layer", "group")
 _LARGEST_NUM_GROUPS = 8
 
@@ -39,7 +41,7 @@ def make_normalization(name: str, num_channels: int, *, spatial: bool) -> nn.Mod
     >>> make_normalization("layer", 16, spatial=True)
     GroupNorm(1, 16, ...)
     """
-    match name:
+    match choice("normalization", name, NORMALIZATIONS):
         case "none":
             return nn.Identity()
         case "batch":
@@ -48,7 +50,7 @@ def make_normalization(name: str, num_channels: int, *, spatial: bool) -> nn.Mod
             return nn.GroupNorm(1, num_channels) if spatial else nn.LayerNorm(num_channels)
         case "group":
             return nn.GroupNorm(_num_groups(num_channels), num_channels)
-    raise ValueError(f"normalization={name!r} is unknown; it is one of {list(NORMALIZATIONS)}")
+    raise AssertionError(f"{name} is listed and not made")
 
 
 def _num_groups(num_channels: int) -> int:

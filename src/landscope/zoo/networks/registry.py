@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import nn
 
+from landscope.arguments import choice
 from landscope.arguments import seed as check_seed
 from landscope.random_model.memory import refuse_beyond_memory
 from landscope.zoo.networks.fully_connected import FullyConnected
@@ -66,10 +67,8 @@ def make_network(
     >>> net(torch.zeros(2, 1, 8, 8)).shape
     torch.Size([2, 10])
     """
-    if name not in NETWORKS:
-        raise ValueError(f"network name={name!r} is unknown; it is one of {list(NETWORKS)}")
     build = partial(
-        NETWORKS[name],
+        NETWORKS[choice("network name", name, NETWORKS)],
         input_shape,
         num_classes,
         nonlinearity=nonlinearity,
