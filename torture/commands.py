@@ -183,8 +183,8 @@ def _case(draw: st.DrawFn, command: str, sensible_too: bool) -> Case:
         st.lists(st.sampled_from(sorted(options)), min_size=1, max_size=MOST_AT_ONCE, unique=True)
     )
     given, senseless = {}, []
-    # One in sixty-four is sensible throughout where that is asked for.
-    all_sensible = sensible_too and draw(st.integers(0, 63)) == 0
+    # One in sixty-four, none of which hypothesis prefers, is sensible where that is asked for.
+    all_sensible = sensible_too and draw(st.integers(0, 63)) == 41
     for place, option in enumerate(chosen):
         good = all_sensible or (place > 0 and draw(st.booleans()))
         given[option] = draw(options[option].sensible if good else options[option].senseless)
