@@ -52,6 +52,9 @@ class Store(Protocol):
     def remove(self) -> None:
         """Remove all."""
 
+    def release(self) -> None:
+        """Let other processes write there."""
+
 
 def store_at(path: Path, space: VectorSpace) -> Store:
     """A folder where the space's vectors are spread over processes, a file where they are not."""
@@ -115,11 +118,15 @@ class Checkpoint:
         self._found: dict[str, Tensor] = {}
         self._written, self._duration = time.monotonic(), 0.0
         self.unrestored = self._store.begin()
-        if self.unrestored:
-            arguments, self._found = self._store.read()
-            self._compare(arguments)
-            self.require(self._found, "unit")
-            self._recall()
+        try:
+            if self.unrestored:
+                arguments, self._found = self._store.read()
+                self._compare(arguments)
+                self.require(self._found, "unit")
+                self._recall()
+        except BaseException:
+            self._store.release()
+            raise
 
     def restore(self, *spaces: KrylovSubspace) -> bool:
         """Fill empty Krylov spaces of one operator from what is kept, once; False without any.
@@ -188,6 +195,7 @@ class Checkpoint:
     def remove(self) -> None:
         """Remove what is kept: the iteration has finished."""
         self._store.remove()
+        self._store.release()
 
     def _recall(self) -> None:
         for key, tensor in self._found.items():

@@ -125,6 +125,9 @@ class StateFile:
         """Remove the file."""
         self.path.unlink(missing_ok=True)
         self._beside.unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Let other processes write it."""
         if self._lock is not None:
             self._lock.release()
 

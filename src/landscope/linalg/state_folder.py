@@ -143,6 +143,9 @@ class StateFolder:
         """Remove the folder."""
         self._by_first(self._remove_all)
 
+    def release(self) -> None:
+        """Nothing: no lock is held."""
+
     # --- what rank 0 does alone -------------------------------------------------------------------
 
     def _by_first(self, act: Callable[[], Any]) -> Any:

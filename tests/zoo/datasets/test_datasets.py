@@ -125,7 +125,7 @@ def test_gaussian_mixture_refuses_bad_arguments(arguments):
 @pytest.mark.parametrize(
     ("arguments", "culprit"),
     [
-        ({"name": "imagenet"}, "name='imagenet'"),
+        ({"name": "imagenet"}, "name is 'imagenet'"),
         ({"classes": [1]}, "classes"),
         ({"classes": [1, 1]}, "classes"),
         ({"classes": [0, 10]}, "classes"),
