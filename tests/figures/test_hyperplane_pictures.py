@@ -153,6 +153,7 @@ def test_the_caption_says_how_many_networks_and_what_bars_are(picture):
 
 @pytest.mark.parametrize("picture", PICTURES, ids=file_stem)
 @pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.usefixtures("not_laid_out")
 def test_what_was_not_measured_is_left_out(picture):
     """All seeds but one at one place, and in the end everything."""
     dataset = PICTURES[picture](3)

@@ -85,6 +85,7 @@ def test_the_caption_says_how_many_networks_and_what_bars_are(picture):
 
 @pytest.mark.parametrize("picture", PICTURES, ids=file_stem)
 @pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.usefixtures("not_laid_out")
 def test_what_was_not_measured_is_left_out(picture, monkeypatch):
     """All seeds but one at one place, all of them at the last, and in the end everything."""
     # Rows differ in nothing but their scale, and in a level: one of each will do.
@@ -106,6 +107,7 @@ def test_what_was_not_measured_is_left_out(picture, monkeypatch):
 
 # Those that change what was drawn.
 @pytest.mark.parametrize("picture", [outlier_count, outlier_origin], ids=file_stem)
+@pytest.mark.usefixtures("not_laid_out")
 def test_the_same_numbers_give_the_same_picture(picture, tmp_path):
     files = [tmp_path / name for name in ("first.svg", "second.svg")]
     for file in files:
