@@ -135,7 +135,7 @@ _SCHEDULE = given(
     [1, 5, [0, 3], range(4), {0}, lambda step: True, np.int64(3), []],
     [0, -1, 0.5, math.nan, True, None, "a", [-1], [0, -3], [0.5], ["a"], Stranger(), {"a": 1}],
 )
-_OPTIMIZER_OF = nn.Linear(2, 2)
+_OPTIMIZER_OF = nn.Linear(4, C)
 _UNREADABLE = torch.optim.SGD(_OPTIMIZER_OF.parameters(), lr=0.1)
 _UNREADABLE.param_groups[0]["lr"] = "a"
 _OPTIMIZER = given(
@@ -195,9 +195,9 @@ def _record(**arguments: Any) -> None:
     optimizer = arguments.get("optimizer")
     with tempfile.TemporaryDirectory() as folder:
         recorder = ls.Recorder(_or_shared(arguments.pop("problem", None)), folder, **arguments)
-        if optimizer is None:
-            recorder.step(recorder.problem.parameters_vector(), step, scalars)
-            recorder.close()
+        weights = recorder.problem.parameters_vector() if optimizer is None else _OPTIMIZER_OF
+        recorder.step(weights, step, scalars)
+        recorder.close()
 
 
 def _loss_alone(point: ls.Problem) -> xr.Dataset:
@@ -331,7 +331,8 @@ TARGETS: Mapping[str, Target] = {
     "tangent_kernel": Target(
         _at(ls.tangent_kernel),
         {"problem": _PROBLEM, "reference": _PROBLEM,
-         "k": Kind(whole(1, N * C).sensible, whole(1, N * C).senseless | st.just(N * C + 1)),
+         "k": Kind(whole(1, N * C).sensible,
+                   whole(1, N * C).senseless | st.just(N * C + 1)).optional(),
          "tol": _TOL, "seed": seed()},
     ),
     "measure": Target(
