@@ -4,6 +4,7 @@ import json
 import math
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,7 @@ class StateFolder:
                 state[_key(name, shard)] = self._spread(like, shard)
         self._by_first(self._clear)
         try:
-            self.ranks.collectively(
+            self._collectively(
                 lambda: dcp.save(
                     state,
                     storage_writer=dcp.FileSystemWriter(self._beside),
@@ -193,7 +194,7 @@ class StateFolder:
 
     def _load(self, state: dict[str, Any]) -> None:
         try:
-            self.ranks.collectively(
+            self._collectively(
                 lambda: dcp.load(
                     state,
                     storage_reader=dcp.FileSystemReader(self._whole),
@@ -203,6 +204,12 @@ class StateFolder:
             )
         except CheckpointException as error:
             raise ValueError(damaged(self.path)) from error
+
+    def _collectively(self, act: Callable[[], Any]) -> None:
+        """Read or write on all ranks; torch 2.9 warns there of storages that it makes itself."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "TypedStorage is deprecated")
+            self.ranks.collectively(act)
 
     def _spread(self, part: Tensor, shard: Shard) -> DTensor:
         stride = torch.empty(shard.shape, device="meta").stride()

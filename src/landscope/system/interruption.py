@@ -49,6 +49,7 @@ def deferring_interrupts() -> Iterator[None]:
     Examples
     --------
     >>> import signal
+    >>> before = signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored
     >>> try:
     ...     with deferring_interrupts():
     ...         signal.raise_signal(signal.SIGINT)
@@ -57,6 +58,7 @@ def deferring_interrupts() -> Iterator[None]:
     ...     print("interrupted")
     the end of the block
     interrupted
+    >>> _ = signal.signal(signal.SIGINT, before)
     """
     if threading.current_thread() is not threading.main_thread():
         yield
