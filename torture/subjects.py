@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
+import xarray as xr
 from torch import Tensor, nn
 
 from landscope import Problem
@@ -108,7 +108,7 @@ class Command(Subject):
             f"{run.path.relative_to(folder)} step {step} {name}": values
             for run in _runs_below(folder)
             for step in run.steps()
-            for name, values in _variables(run, step).items()
+            for name, values in _variables(run.snapshot(step)).items()
         }
 
     def finished(self, folder: Path) -> Numbers:
@@ -223,14 +223,12 @@ def _runs_below(folder: Path) -> list[Run]:
     return [Run.open(file.parent) for file in sorted(folder.rglob("config.json"))]
 
 
-def _variables(run: Run, step: int) -> Numbers:
-    """Read a snapshot by HDF5 alone, which is much faster than as NetCDF."""
-    with h5py.File(run.path / "snapshots" / f"{step:08d}.nc") as file:
-        return {
-            name: values[()]
-            for name, values in file.items()
-            if values.dtype.kind in "biuf" and not any(word in name for word in CLOCK)
-        }
+def _variables(dataset: xr.Dataset) -> Numbers:
+    return {
+        str(name): values.values
+        for name, values in dataset.variables.items()
+        if values.dtype.kind in "biuf" and not any(word in str(name) for word in CLOCK)
+    }
 
 
 def _leaves(tree: Mapping[str, object], prefix: str = "") -> dict[str, float]:

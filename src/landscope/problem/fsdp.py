@@ -123,23 +123,22 @@ def mixed_dtypes(model: nn.Module) -> set[torch.dtype]:
 def reset(model: nn.Module) -> None:
     """Forget a pass that an error has ended in its midst, and register the sharded parameters."""
     for module in fsdp_modules(model):
-        state = module._get_fsdp_state()
-        if not state._is_root:
+        if not module._get_fsdp_state()._is_root:
             continue
         if hasattr(module, "reset_iter_state"):
             module.reset_iter_state()
         else:
-            _reset_in_old_torch(state)
+            _reset_in_old_torch(module)
 
 
-def _reset_in_old_torch(root: Any) -> None:
+def _reset_in_old_torch(root: nn.Module) -> None:
     """The same for torch 2.9, which forgets no pass by itself."""
-    idle = type(root._training_state).IDLE
-    for state in root._state_ctx.all_states:
+    states = [module._get_fsdp_state() for module in fsdp_modules(root)]
+    idle = type(states[0]._training_state).IDLE
+    for state in states:
         state._modules_to_run_forward.clear()
         state._training_state = idle
-        if (group := state._fsdp_param_group) is None:
-            continue
+    for group in parameter_groups(root):
         if group._all_gather_result is not None:
             group.wait_for_unshard()
         group._post_reduce_event = group._all_reduce_state = None
@@ -148,10 +147,11 @@ def _reset_in_old_torch(root: Any) -> None:
         for parameter in group.fsdp_params:
             parameter.sharded_param.grad = None
             parameter.unsharded_accumulated_grad = None
-    root._comm_ctx.post_forward_order.clear()
-    root._comm_ctx.all_gather_state = root._comm_ctx.reduce_scatter_state = None
-    root._state_ctx.iter_forward_root = None
-    root._state_ctx.post_backward_final_callback_queued = False
+    passes, exchanges = states[0]._state_ctx, states[0]._comm_ctx
+    exchanges.post_forward_order.clear()
+    exchanges.all_gather_state = exchanges.reduce_scatter_state = None
+    passes.iter_forward_root = None
+    passes.post_backward_final_callback_queued = False
 
 
 class WatchedCollective:
