@@ -107,7 +107,6 @@ def test_what_was_not_measured_is_left_out(picture, monkeypatch):
 
 # Those that change what was drawn.
 @pytest.mark.parametrize("picture", [outlier_count, outlier_origin], ids=file_stem)
-@pytest.mark.usefixtures("not_laid_out")
 def test_the_same_numbers_give_the_same_picture(picture, tmp_path):
     files = [tmp_path / name for name in ("first.svg", "second.svg")]
     for file in files:
