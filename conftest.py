@@ -2,7 +2,6 @@
 
 import gc
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import jaxtyping
@@ -10,7 +9,7 @@ import pytest
 import scipy.linalg  # noqa: F401 - its BLAS is another library than numpy's: loaded to be limited
 import torch
 from hypothesis import HealthCheck, settings
-from jaxtyping import install_import_hook
+from tests.shapes import check_shapes
 from threadpoolctl import threadpool_limits
 
 PACKAGES = (
@@ -24,7 +23,7 @@ PACKAGES = (
 )
 """Where shapes stand in the signatures, such as Float[Tensor, "D k"]: they hold in tests."""
 
-install_import_hook([f"landscope.{package}" for package in PACKAGES], "beartype.beartype")
+check_shapes([f"landscope.{package}" for package in PACKAGES])
 
 # Networks and matrices under test are small: threads cost more than they bring, most of all where
 # several processes share the cores. No test depends on their number (torture/environments.py).
@@ -41,33 +40,6 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("landscope")
-
-
-CHECKED = pytest.StashKey[bool]()
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Choose the tests that check shapes; all do where slow ones are asked for.
-
-    The checks take most of the time of small problems. They are made in the tests of the packages
-    that state shapes, with the first parameters of each test; all else runs as for a user.
-    """
-    if config.option.markexpr != "not slow":
-        return
-    seen = set()
-    for item in items:
-        function = item.nodeid.partition("[")[0]
-        folders = {*item.path.parts}
-        stated = not folders.isdisjoint((*PACKAGES, "distributed"))
-        item.stash[CHECKED] = stated and function not in seen
-        seen.add(function)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Check shapes, or not, in a test and in the fixtures that it is the first to ask for."""
-    jaxtyping.config.update("jaxtyping_disable", not item.stash.get(CHECKED, True))
-    return (yield)
 
 
 def pytest_collection_finish() -> None:
