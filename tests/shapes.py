@@ -47,7 +47,10 @@ def check(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.cache
     def refuse_wrong() -> Callable[..., Any]:
         with suppress(NameError):  # a name that is imported for type checkers alone
-            vars(call)["__signature__"] = inspect.signature(function, eval_str=True)
+            signature = inspect.signature(function, eval_str=True)
+            if inspect.isgeneratorfunction(inspect.unwrap(function)):  # or it makes a context of it
+                signature = signature.replace(return_annotation=inspect.Signature.empty)
+            vars(call)["__signature__"] = signature
         return jaxtyped(call, typechecker=beartype)
 
     passed: dict[Any, set[Any]] = {}

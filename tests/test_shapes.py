@@ -14,6 +14,8 @@ import functools
 from dataclasses import dataclass
 
 import torch
+from contextlib import contextmanager
+from collections.abc import Iterator
 from jaxtyping import Float
 from torch import Tensor
 
@@ -28,6 +30,11 @@ def row(A: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
 
 def cut(v: Float[Tensor, " n"], length: int) -> Float[Tensor, " n"]:
     return v[:length]
+
+
+@contextmanager
+def at(v: Float[Tensor, " n"]) -> Iterator[None]:
+    yield
 
 
 def either(v: tuple[Float[Tensor, " n"], int] | None) -> None: ...
@@ -80,13 +87,24 @@ one, two = torch.ones(1), torch.ones(2)
         lambda m: m.product(torch.eye(2), one),
         lambda m: m.row(torch.ones(2, 3)),
         lambda m: m.either((torch.eye(2), 1)),
+        lambda m: m.at(torch.eye(2)),
         lambda m: m.Pair(one, two),
         lambda m: m.Pair(two, two).sum,
         lambda m: m.Pair(two, two).outer,
         lambda m: m.Pair.twice(torch.eye(2)),
         lambda m: m.Pair(two, two).written(torch.eye(2)),
     ],
-    ids=["argument", "result", "part", "field", "property", "cached", "class method", "text"],
+    ids=[
+        "argument",
+        "result",
+        "part",
+        "context",
+        "field",
+        "property",
+        "cached",
+        "class method",
+        "text",
+    ],
 )
 def test_a_wrong_shape_is_refused(module, wrong):
     with pytest.raises(TypeCheckError):
@@ -96,6 +114,8 @@ def test_a_wrong_shape_is_refused(module, wrong):
 def test_right_shapes_and_all_else_pass(module):
     assert torch.equal(module.product(torch.eye(2), two), two)
     assert module.Pair.sum.__doc__ == "Not a number."
+    with module.at(two):
+        pass
     module.Pair.twice(two).anything("no number")
 
 

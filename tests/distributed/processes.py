@@ -73,12 +73,15 @@ def _pipes() -> list[Any]:
 
 
 def _serve(rank: int, file: str, pipe: Any) -> None:
-    import conftest  # noqa: F401 - shapes and threads as in all tests
+    import conftest  # noqa: F401 - threads as in all tests
+    import jaxtyping
     import torch.distributed as dist
 
     dist.init_process_group(
         "gloo", init_method=f"file://{file}", rank=rank, world_size=MOST, timeout=TIMEOUT
     )
+    # Shapes are as in the first: one looks at them.
+    jaxtyping.config.update("jaxtyping_disable", rank > 0)
     groups = {size: dist.new_group(list(range(size))) for size in (1, 2, MOST)}
     while (task := pipe.recv()) is not None:
         size, function, arguments = task

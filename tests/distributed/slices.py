@@ -1,5 +1,6 @@
 """Matrices that act on slices of vectors, for any spread of them over processes."""
 
+import pytest
 import torch
 
 from landscope.distributed import Ranks, Shards
@@ -60,6 +61,7 @@ class ReplicatedMatrix(MatrixOperator):
 
 
 OPERATORS = {"sharded": SlicedMatrix, "replicated": ReplicatedMatrix}
+KINDS = ["sharded", pytest.param("replicated", marks=pytest.mark.slow)]
 
 
 def operator_on(group, kind, shapes, dtype=torch.float64):

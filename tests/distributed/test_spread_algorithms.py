@@ -20,6 +20,7 @@ from landscope.linalg.krylov import KrylovSubspace
 from landscope.linalg.product import CountedProduct
 from tests.distributed.processes import SIZES, on_ranks
 from tests.distributed.slices import (
+    KINDS,
     OPERATORS,
     SPREADS,
     dense_operator,
@@ -27,8 +28,6 @@ from tests.distributed.slices import (
     operator_on,
 )
 from tests.linalg.conftest import DiagonalOperator
-
-KINDS = ["sharded", pytest.param("replicated", marks=pytest.mark.slow)]
 
 
 def on_spread(size, spread, kind, function, *arguments):
@@ -166,7 +165,7 @@ def _single_precision(group, kind):
     return eigsh(A, 4, "LM", 1e-5, basis_size=16).values, spectral_density(A, 2, 12).density
 
 
-@pytest.mark.parametrize("kind", OPERATORS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_float32(kind):
     A = dense_operator(SPREADS["unequal"], torch.float32)
     expected = eigsh(A, 4, "LM", 1e-5, basis_size=16).values, spectral_density(A, 2, 12).density

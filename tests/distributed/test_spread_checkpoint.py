@@ -16,7 +16,7 @@ from landscope.distributed import RankError, Ranks
 from landscope.linalg import eigsh, spectral_density
 from landscope.linalg.checkpoint import Checkpoint
 from tests.distributed.processes import on_ranks, start
-from tests.distributed.slices import OPERATORS, SPREADS, dense_operator, operator_on
+from tests.distributed.slices import KINDS, OPERATORS, SPREADS, dense_operator, operator_on
 
 SHAPES = SPREADS["tensors"]
 RUNS = {
@@ -225,7 +225,7 @@ def _another(group, kind, path):
     return path.exists()
 
 
-@pytest.mark.parametrize("kind", OPERATORS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_another_operator_is_refused(tmp_path, kind):
     path = tmp_path / "state"
     attempt(4, kind, "eigsh", path, 20)
@@ -253,7 +253,7 @@ def _warm(group, kind, path, vectors, limit):
     return _attempt(group, kind, "eigsh", path, limit, SHAPES, more)[0]
 
 
-@pytest.mark.parametrize("kind", OPERATORS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_start_vectors_are_compared_whatever_the_spread(tmp_path, kind):
     path = tmp_path / "state"
     whole = measured("eigsh", dense_operator(SHAPES))

@@ -104,7 +104,9 @@ def test_a_tokenizer_s_output_is_a_batch():
     torch.testing.assert_close(ls.Problem(model, [encoded]).loss(), ls.Problem(model, LONG).loss())
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", ["bert", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gpt2", "llama"))]
+)
 def test_clustering_of_chosen_logits_is_that_part_of_all(name):
     problem = ls.Problem(make(name), RAGGED)
     everything = ls.logit_clustering(problem)
