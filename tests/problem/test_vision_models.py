@@ -14,8 +14,8 @@ QUICK = ("shufflenet_v2_x0_5", "squeezenet1_1")
 SLOW = (
     "convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_s", "googlenet",
     "inception_v3", "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small",
-    "regnet_x_400mf", "regnet_y_400mf", "resnet18", "resnet50", "resnext50_32x4d", "shufflenet_v2_x1_0", "swin_t",
-    "swin_v2_t", "vit_b_32",
+    "regnet_x_400mf", "regnet_y_400mf", "resnet18", "resnet50", "resnext50_32x4d",
+    "shufflenet_v2_x1_0", "swin_t", "swin_v2_t", "vit_b_32",
 )  # fmt: skip
 
 
