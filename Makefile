@@ -20,7 +20,8 @@ test: .venv/installed-test
 	exit $$status
 
 test-slow: .venv/installed-test
-	$(BIN)/python -m pytest -m slow --durations=0
+	$(BIN)/python -m torture.environments "slow tests"
+	$(BIN)/python -m torture.page
 
 torture: .venv/installed-test
 	$(BIN)/python -m torture.kills

@@ -1,4 +1,4 @@
-"""Run the whole suite in many environments: ``python -m torture.environments``.
+"""Run the whole suite in many environments, and the slow tests: ``python -m torture.environments``.
 
 Each run is kept in ``docs/reliability/environments.json`` as soon as it ends; `torture.page` draws
 the table. A name chooses one environment, ``--python PATH`` an interpreter other than this one.
@@ -29,6 +29,7 @@ class Environment:
     threads: int = 1
     shuffle: int | None = None
     busy: bool = False
+    slow: bool = False
     python: str = sys.executable
     options: tuple[str, ...] = ()
 
@@ -42,9 +43,11 @@ class Environment:
         return os.environ | kernels | threads | {"PYTHONPATH": os.pathsep.join(paths)}
 
     def arguments(self) -> list[str]:
-        if self.shuffle is None:
-            return list(self.options)
-        return ["-p", "randomly", f"--randomly-seed={self.shuffle}", *self.options]
+        slow = ["-m", "slow"] if self.slow else []
+        order = (
+            [] if self.shuffle is None else ["-p", "randomly", f"--randomly-seed={self.shuffle}"]
+        )
+        return [*slow, *order, *self.options]
 
 
 # Each of three kernels and each of three numbers of threads, not all nine pairs.
@@ -59,6 +62,7 @@ ENVIRONMENTS = {
     "busy": Environment(busy=True),
     "busy, default, 2 threads, random order": Environment("default", 2, shuffle=3, busy=True),
     "avx2, 4 threads, random order": Environment("avx2", 4, shuffle=4),
+    "slow tests": Environment(slow=True),
 }
 
 VERSIONS = """

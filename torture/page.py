@@ -82,7 +82,7 @@ def _environments(found: Mapping[str, Mapping[str, Any]]) -> str:
     lines = [
         "## Environments",
         "",
-        "The default suite as a whole; `make test-matrix`.",
+        "The default suite as a whole; `make test-matrix`. The slow tests; `make test-slow`.",
         "",
         f"| environment | {' | '.join(columns)} | minutes |",
         f"|---|{'---|' * (len(columns) + 1)}",
