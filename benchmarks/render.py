@@ -83,6 +83,8 @@ def _lines(results: dict) -> Iterator[str]:
         yield from _layerwise(results["layerwise"])
     if "wrong_answers" in results:
         yield from _wrong_answers(results["wrong_answers"])
+    if "threads" in results:
+        yield from _threads(results["threads"])
     yield "## On a GPU\n"
     yield results["gpu"] + "\n"
     yield "## Elsewhere\n"
@@ -233,6 +235,25 @@ def _density(found: dict) -> Iterator[str]:
         f"\nTo reach: 3× the best peer. {LIMITS['density']} PyHessian's `density()`: "
         f"{found['pyhessian']}.\n"
     )
+
+
+def _threads(found: dict) -> Iterator[str]:
+    cores = found["setting"]["cores"]
+    yield "## Beside busy programs\n"
+    yield (
+        f"One Hessian product of SmallCNN, {found['batch']} examples, on {cores} cores: alone, and "
+        f"beside {found['busy_programs']} programs that multiply matrices by torch on all threads. "
+        f"Median of {found['rounds']} rounds in which all settings take turns, and its ratio to "
+        "one thread in the same round; `python -m benchmarks.threads`.\n"
+    )
+    yield "| around it | threads | seconds | CPU seconds | times one thread | at most |"
+    yield "|---|---|---|---|---|---|"
+    around = {"alone": "nothing", "beside": "busy programs"}
+    for row in found["rows"]:
+        times = f"{row['times_one_thread']:.2f} | {row['most_times_one_thread']:.2f}"
+        seconds = f"{row['seconds']:.3f} | {row['cpu_seconds']:.3f}"
+        yield f"| {around[row['around']]} | {row['threads']} | {seconds} | {times} |"
+    yield ""
 
 
 def _layerwise(rows: list[dict]) -> Iterator[str]:

@@ -37,6 +37,13 @@ def on_gpu(file: Path) -> str:
     return f"{render.machine(found['setting'])}\n\n{rows}"
 
 
+def page(results: dict) -> str:
+    """The page, with what others of the benchmarks have measured."""
+    threads = HERE / "results" / "threads.json"
+    found = {"threads": json.loads(threads.read_text())} if threads.exists() else {}
+    return render.page(results | found | {"gpu": on_gpu(HERE / "results" / "gpu.json")})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller sizes, under five minutes")
@@ -64,8 +71,8 @@ def main() -> None:
         out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
         print(f"{name}: {time.perf_counter() - started:.0f} s", flush=True)
     if options.device == "cpu":
-        page = PAGE if options.out is None else options.out.with_suffix(".md")
-        page.write_text(render.page(results | {"gpu": on_gpu(HERE / "results" / "gpu.json")}))
+        written = PAGE if options.out is None else options.out.with_suffix(".md")
+        written.write_text(page(results))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 python -m benchmarks.threads [--rounds 5] [--network-batch 512]
 
+`make bench` shows it on its page.
+
 All settings take turns within each round, so that ratios hold on a machine that is busy besides.
 """
 
@@ -102,7 +104,7 @@ def measure(rounds: int, batch: int) -> dict:
                 "most_times_one_thread": max(ratios),
             }
         )
-    return {"rounds": rounds, "batch": batch, "rows": rows}
+    return {"rounds": rounds, "batch": batch, "busy_programs": BUSY_PROGRAMS, "rows": rows}
 
 
 def main() -> None:
