@@ -187,17 +187,17 @@ seed: [0, 1]
 TARGET = "torture.subjects:small_problem"
 
 SUBJECTS: tuple[Subject, ...] = (
-    Algorithm("eigsh", 84),
-    Algorithm("spectral_density", 76),
+    Algorithm("eigsh", 50),
+    Algorithm("spectral_density", 50),
     Command(
         "intrinsic-dimension",
-        12,
+        25,
         (TARGET, "--dims", "2,5,10", "--steps", "40", "--num-seeds", "2"),
     ),
-    Command("goldilocks", 12, (TARGET, "--radii", "0.1:10:4:log", "--dim", "3")),
+    Command("goldilocks", 25, (TARGET, "--radii", "0.1:10:4:log", "--dim", "3")),
     Command(
         "model",
-        8,
+        15,
         (
             *("--num-examples", "40", "--num-params", "200", "--num-classes", "4"),
             *("--sigma-z", "0.1:10:6:log", "--num-draws", "2"),
@@ -206,7 +206,7 @@ SUBJECTS: tuple[Subject, ...] = (
     ),
     Command(
         "train",
-        6,
+        25,
         (
             *("--network", "fully_connected", "--width", "0.02", "--classes", "0,1,2"),
             *("--train-examples", "60", "--test-examples", "30", "--measure-examples", "12"),
@@ -215,7 +215,7 @@ SUBJECTS: tuple[Subject, ...] = (
             *("--tol", "0.3"),
         ),
     ),
-    Command("sweep", 2, ("sweep.yaml", "--processes", "1"), {"sweep.yaml": SWEEP}),
+    Command("sweep", 10, ("sweep.yaml", "--processes", "1"), {"sweep.yaml": SWEEP}),
 )
 
 
