@@ -3,6 +3,7 @@
 import gc
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import jaxtyping
@@ -11,6 +12,7 @@ import scipy.linalg  # noqa: F401 - its BLAS is another library than numpy's: lo
 import torch
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
+from matplotlib.mathtext import MathTextParser
 from threadpoolctl import threadpool_limits
 
 PACKAGES = (
@@ -31,6 +33,11 @@ install_import_hook([f"landscope.{package}" for package in PACKAGES], "beartype.
 NUM_THREADS = int(os.environ.get("LANDSCOPE_TEST_THREADS", "1"))
 torch.set_num_threads(NUM_THREADS)
 threadpool_limits(NUM_THREADS)
+
+# Labels with formulas take a fifth of drawing. Matplotlib keeps the last 50 that it has set, fewer
+# than two pictures have; where it keeps them otherwise, tests take longer.
+if hasattr(MathTextParser, "_parse_cached"):
+    MathTextParser._parse_cached = lru_cache(2000)(MathTextParser._parse_cached.__wrapped__)
 
 settings.register_profile(
     "landscope",
