@@ -103,3 +103,11 @@ def landscope_data() -> Path:
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """As for a user: the types of arguments are not checked before landscope sees them."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture
+def not_laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures of which nothing is looked at, without the layout, which takes most of the time."""
+    monkeypatch.setattr(
+        "landscope.figures.static.settle", lambda figure: figure.set_layout_engine("none")
+    )

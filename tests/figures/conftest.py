@@ -62,11 +62,3 @@ def report(trajectory, for_print, for_the_screen, tmp_path_factory) -> Path:
                 "measure": {"num_probes": 8},
             },
         )
-
-
-@pytest.fixture
-def not_laid_out(monkeypatch):
-    """Pictures of which nothing is looked at, without the layout, which takes most of the time."""
-    monkeypatch.setattr(
-        "landscope.figures.static.settle", lambda figure: figure.set_layout_engine("none")
-    )
