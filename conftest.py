@@ -2,6 +2,7 @@
 
 import gc
 import os
+from functools import lru_cache
 from pathlib import Path
 
 import jaxtyping
@@ -9,6 +10,7 @@ import pytest
 import scipy.linalg  # noqa: F401 - its BLAS is another library than numpy's: loaded to be limited
 import torch
 from hypothesis import HealthCheck, settings
+from matplotlib.mathtext import MathTextParser
 from tests.shapes import check_shapes
 from threadpoolctl import threadpool_limits
 
@@ -30,6 +32,11 @@ check_shapes([f"landscope.{package}" for package in PACKAGES])
 NUM_THREADS = int(os.environ.get("LANDSCOPE_TEST_THREADS", "1"))
 torch.set_num_threads(NUM_THREADS)
 threadpool_limits(NUM_THREADS)
+
+# Labels with formulas take a fifth of drawing. Matplotlib keeps the last 50 that it has set, fewer
+# than two pictures have; where it keeps them otherwise, tests take longer.
+if hasattr(MathTextParser, "_parse_cached"):
+    MathTextParser._parse_cached = lru_cache(2000)(MathTextParser._parse_cached.__wrapped__)
 
 settings.register_profile(
     "landscope",
@@ -68,3 +75,11 @@ def landscope_data() -> Path:
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """As for a user: the types of arguments are not checked before landscope sees them."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture
+def not_laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures of which nothing is looked at, without the layout, which takes most of the time."""
+    monkeypatch.setattr(
+        "landscope.figures.static.settle", lambda figure: figure.set_layout_engine("none")
+    )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from landscope.figures import clustering
 from landscope.runs import Run
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -32,8 +33,11 @@ LONG = ("lightning_callback", "hugging_face_trainer")
 )
 @pytest.mark.filterwarnings("ignore")  # of trainers and their loaders
 def test_an_example_runs(name, tmp_path, monkeypatch, capfd):
-    # Pictures for print, which take longest, are drawn in tests/figures.
+    # Pictures, which take longest, are drawn in tests/figures: one for the screen is enough here.
     monkeypatch.setattr("landscope.figures.report.write_figures", lambda *_: [])
+    for chapter in ("PROPERTIES", "EXPLANATIONS", "MONITORS", "OBSERVATIONS"):
+        pictures = (clustering,) if chapter == "OBSERVATIONS" else ()
+        monkeypatch.setattr(f"landscope.figures.report.{chapter}", pictures)
     script, (folder, variables) = EXAMPLES / f"{name}.py", RUNS[name]
     assert len(script.read_text().splitlines()) <= 60
     monkeypatch.chdir(tmp_path)

@@ -9,8 +9,9 @@ from landscope.figures import clustering
 from landscope.runs import Run
 from landscope.training import HyperplaneConfig, MeasureConfig, TrainConfig
 
-TINY = ["--steps", "3", "--num-measurements", "2", "--measure-examples", "12", "--width", "0.25"]
-TINY += ["--classes", "0,1,2"]
+NETWORK = {"name": "fully_connected", "width": 0.05}
+TINY = ["--steps", "3", "--num-measurements", "2", "--measure-examples", "12"]
+TINY += ["--network", NETWORK["name"], "--width", NETWORK["width"], "--classes", "0,1,2"]
 QUICK = ["--num-eigenvalues", "4", "--num-probes", "2", "--lanczos-steps", "8", "--tol", "0.001"]
 
 
@@ -97,7 +98,7 @@ def test_report_is_written_again(trained, tmp_path):
 def test_measure_measures_a_checkpoint_of_a_run(trained, tmp_path):
     point = tmp_path / "point.json"
     config = {
-        "network": {"width": 0.25},
+        "network": NETWORK,
         "data": {"classes": [0, 1, 2], "max_examples": 12},
         "weights": str(trained[0] / "checkpoints" / "00000003.safetensors"),
     }

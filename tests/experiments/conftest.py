@@ -1,4 +1,4 @@
-"""Worker processes, which take seconds to start, shared by the tests of this folder."""
+"""A worker process, which takes seconds to start, shared by the tests of this folder."""
 
 from concurrent.futures import Executor
 
@@ -21,8 +21,8 @@ class Kept(Executor):
 
 
 @pytest.fixture(scope="session")
-def processes():
-    """Two processes, which begin when first asked for and try each task three times."""
-    executor = choose_engine(processes=2, retries=2)()
+def process():
+    """One process, which begins when it is first asked for and tries each task three times."""
+    executor = choose_engine(processes=1, retries=2)()
     yield Kept(executor)
     executor.shutdown(wait=False, cancel_futures=True)

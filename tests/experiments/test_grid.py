@@ -14,6 +14,7 @@ import xarray as xr
 from landscope.experiments.networks.cell import POINTS, Cell
 from landscope.experiments.networks.gathered import gathered, said_of
 from landscope.experiments.networks.grid import Grid
+from landscope.experiments.processes import Processes
 from landscope.training import TrainConfig
 
 
@@ -113,12 +114,16 @@ def test_an_interrupted_cell_goes_on_and_ends_as_one_left_alone(tmp_path):
     xr.testing.assert_identical(resumed.trajectory(), alone.trajectory())
 
 
-def test_processes_side_by_side_give_what_one_gives(tmp_path, monkeypatch, processes):
+# Each process takes seconds to start: of two, one is asked for and shared with other tests.
+@pytest.mark.parametrize("started", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_processes_side_by_side_give_what_one_gives(tmp_path, monkeypatch, process, started):
     begun = []
-    monkeypatch.setattr(
-        "landscope.experiments.networks.grid.Processes",
-        lambda count: begun.append(count) or processes,
-    )
+
+    def begin(count):
+        begun.append(count)
+        return process if started == 1 else Processes(count)
+
+    monkeypatch.setattr("landscope.experiments.networks.grid.Processes", begin)
     cells = [Cell(small(seed=seed), norms) for seed in range(2)]
     told = []
     side_by_side = Grid(tmp_path / "two", processes=2).trained(cells, lambda *say: told.append(say))

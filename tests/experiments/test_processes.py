@@ -26,10 +26,10 @@ def failing(path):
     raise ValueError("no number")
 
 
-def test_a_task_is_tried_again_as_often_as_asked(tmp_path, processes):
+def test_a_task_is_tried_again_as_often_as_asked(tmp_path, process):
     with pytest.raises(ValueError, match="no number"):
-        processes.submit(failing, tmp_path / "attempts").result()
-    assert processes.submit(os.getpid).result() != os.getpid()
+        process.submit(failing, tmp_path / "attempts").result()
+    assert process.submit(os.getpid).result() != os.getpid()
     assert (tmp_path / "attempts").read_text().splitlines() == ["once"] * 3
 
 

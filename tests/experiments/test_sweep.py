@@ -152,10 +152,10 @@ def test_a_wider_sweep_shares_the_cells_of_a_narrow_one(tmp_path):
 
 
 def test_a_cell_that_fails_for_good_is_named_with_its_cause_and_the_others_are_kept(
-    tmp_path, processes
+    tmp_path, process
 ):
     config = SweepConfig(**TINY, seed=[0, 1])
-    grid = Grid(tmp_path / "cells", engine=lambda: processes)
+    grid = Grid(tmp_path / "cells", engine=lambda: process)
     swept = sweep(config, tmp_path, grid, measure=failing_at_seed_1)
     ((name, cause),) = swept.failed.items()
     assert "-seed1-" in name

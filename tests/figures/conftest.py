@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from landscope.figures import write_report
+from landscope.figures import static, write_report
 from landscope.figures.gallery import OBSERVATIONS, PROPERTIES
+from landscope.figures.panel import Panel
 from landscope.figures.style import PAPER
 from tests.figures import synthetic
 
@@ -38,14 +39,18 @@ def for_the_screen(trajectory):
 
 
 @pytest.fixture(scope="session")
-def report(trajectory, for_print, for_the_screen, tmp_path_factory) -> Path:
-    """The report of the run, of pictures that are drawn once for all tests, in few pixels."""
+def report(trajectory, for_the_screen, tmp_path_factory) -> Path:
+    """The report of the run, of pictures that are drawn once for all tests.
+
+    Files for print, whose pictures test_gallery.py looks at, show an empty panel in few pixels.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PAPER, "savefig.dpi", 60)
+        printed = static.draw([[Panel("A panel", "x", "y", [])]])
         # Not the monitors, which what the report reads from the configuration decides.
         for picture in (*PROPERTIES, *OBSERVATIONS):
-            printed, shown = for_print(picture), for_the_screen(picture)
-            patch.setattr(picture, "figure", lambda _, drawn=printed: drawn)
+            shown = for_the_screen(picture)
+            patch.setattr(picture, "figure", lambda _: printed)
             patch.setattr(picture, "interactive", lambda _, drawn=shown: drawn)
         return write_report(
             trajectory,
@@ -58,11 +63,3 @@ def report(trajectory, for_print, for_the_screen, tmp_path_factory) -> Path:
                 "measure": {"num_probes": 8},
             },
         )
-
-
-@pytest.fixture
-def not_laid_out(monkeypatch):
-    """Pictures of which nothing is looked at, without the layout, which takes most of the time."""
-    monkeypatch.setattr(
-        "landscope.figures.static.settle", lambda figure: figure.set_layout_engine("none")
-    )

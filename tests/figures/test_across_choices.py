@@ -11,7 +11,7 @@ from landscope.figures.networks import across_choices
 from landscope.figures.stages import NotMeasuredError, training_axis
 from landscope.figures.style import BLUE, FULL_WIDTH, GREEN, ORANGE, stage_colours
 
-from .whole import assert_whole
+from .whole import assert_shown, assert_whole
 
 STEPS = [0, 6, 34, 200]
 
@@ -76,6 +76,7 @@ def test_a_sweep_over_seeds_alone_is_drawn():
     assert not figure.legends
 
 
+@pytest.mark.usefixtures("not_laid_out")
 def test_networks_that_ended_early_are_told_of_and_left_out(table):
     wild = {"learning_rate": 0.05}
     late = table["stage"] > 1
@@ -83,12 +84,13 @@ def test_networks_that_ended_early_are_told_of_and_left_out(table):
     for name in ("loss", "test_accuracy", "lambda_max", "q_sl"):
         table[name] = table[name].where(kept)
     table["outcome"].loc[wild] = "diverged"
-    figure = assert_whole(across_choices, table)
+    figure = assert_shown(across_choices, table)
     said = figure.get_supxlabel().replace("\n", " ")
     assert "Networks: 6 of 18 diverged; they are left out from there on." in said
     assert "small_cnn, digits" in said
 
 
+@pytest.mark.usefixtures("not_laid_out")
 def test_choices_of_which_every_network_failed_are_left_out():
     table = made(data=["digits", "mnist"], nonlinearity=["relu", "tanh", "gelu"])
     failed = (table["data"] == "digits") & (table["nonlinearity"] == "tanh")
@@ -96,7 +98,7 @@ def test_choices_of_which_every_network_failed_are_left_out():
     for name in ("loss", "test_accuracy", "lambda_max", "q_sl", "training_step"):
         table[name] = table[name].where(~failed)
     table["outcome"] = table["outcome"].where(~failed, "failed")
-    assert_whole(across_choices, table)
+    assert_shown(across_choices, table)
     (row,) = across_choices._rows(table)
     assert [(curve.name, curve.colour) for curve in row[0].curves] == [
         ("relu", BLUE),

@@ -11,6 +11,7 @@ PICTURES = [*PROPERTIES, *OBSERVATIONS, *MONITORS]
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=file_stem)
+@pytest.mark.usefixtures("not_laid_out")
 def test_a_static_picture_of_one_snapshot_has_data_in_every_panel(picture, snapshot):
     assert all(axes.has_data() for axes in picture.figure(snapshot).axes)
 

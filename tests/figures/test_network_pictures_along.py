@@ -1,5 +1,7 @@
 """Pictures of networks along training and along the radius: what is drawn is what was measured."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -27,6 +29,8 @@ from tests.figures import network_datasets_along as made
 
 from .whole import assert_whole
 
+pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
+
 PICTURES = {
     growth_with_training: made.growth_with_training,
     outlier_count: made.properties,
@@ -39,9 +43,15 @@ PICTURES = {
 
 
 @pytest.fixture(scope="module")
-def origin():
-    """The picture of where outliers come from, drawn once."""
-    return outlier_origin.figure(made.properties())
+def drawn():
+    """Each picture of so many networks, drawn when it is first asked for."""
+    return cache(lambda picture, num_seeds=3: picture.figure(PICTURES[picture](num_seeds)))
+
+
+@pytest.fixture
+def origin(drawn):
+    """The picture of where outliers come from."""
+    return drawn(outlier_origin)
 
 
 def two_standard_errors(values: xr.DataArray) -> np.ndarray:
@@ -61,10 +71,8 @@ def curve(panel, name):
     [(growth_with_training, 1), *((picture, 3) for picture in PICTURES)],
     ids=lambda value: value if isinstance(value, int) else file_stem(value),
 )
-@pytest.mark.filterwarnings("error::RuntimeWarning")
-def test_a_picture_is_whole_and_says_how_to_read_it(picture, num_seeds):
-    dataset = PICTURES[picture](num_seeds)
-    figure = assert_whole(picture, dataset)
+def test_a_picture_is_whole_and_says_how_to_read_it(picture, num_seeds, drawn):
+    figure = assert_whole(picture, PICTURES[picture](num_seeds), drawn(picture, num_seeds))
     assert figure.get_size_inches()[0] <= FULL_WIDTH
     assert ": " in picture.TITLE
 
@@ -84,10 +92,9 @@ def test_the_caption_says_how_many_networks_and_what_bars_are(picture):
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=file_stem)
-@pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.usefixtures("not_laid_out")
 def test_what_was_not_measured_is_left_out(picture, monkeypatch):
-    """All seeds but one at one place, all of them at the last, and in the end everything."""
+    """All seeds but one at one place, and all of them at the last."""
     # Rows differ in nothing but their scale, and in a level: one of each will do.
     monkeypatch.setattr(weight_scale, "_ROWS", weight_scale._ROWS[3:5])
     dataset = PICTURES[picture](3)
@@ -100,17 +107,29 @@ def test_what_was_not_measured_is_left_out(picture, monkeypatch):
             missing[name] = missing[name].where(values[first] != values[first][-1])
     picture.figure(missing).draw_without_rendering()
     picture.interactive(missing)
-    nothing = dataset.assign({name: np.nan * values for name, values in floats.items()})
-    picture.figure(nothing).draw_without_rendering()
+
+
+# Panels differ from each other; in print all are drawn alike but those that change it.
+@pytest.mark.parametrize("picture", PICTURES, ids=file_stem)
+@pytest.mark.usefixtures("not_laid_out")
+def test_where_nothing_was_measured_nothing_is_drawn(picture, monkeypatch):
+    monkeypatch.setattr(weight_scale, "_ROWS", weight_scale._ROWS[3:5])
+    nothing = PICTURES[picture](3).map(
+        lambda values: np.nan * values if values.dtype.kind == "f" else values, keep_attrs=True
+    )
     picture.interactive(nothing)
+    if picture in (growth_with_training, outlier_count, outlier_origin):
+        picture.figure(nothing).draw_without_rendering()
 
 
 # Those that change what was drawn.
 @pytest.mark.parametrize("picture", [outlier_count, outlier_origin], ids=file_stem)
-def test_the_same_numbers_give_the_same_picture(picture, tmp_path):
+def test_the_same_numbers_give_the_same_picture(picture, drawn, tmp_path):
     files = [tmp_path / name for name in ("first.svg", "second.svg")]
-    for file in files:
-        static.write(picture.figure(PICTURES[picture](2)), file)
+    for file, figure in zip(
+        files, (drawn(picture), picture.figure(PICTURES[picture]())), strict=True
+    ):
+        static.write(figure, file)
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
@@ -150,9 +169,8 @@ def test_growth_is_the_mean_over_seeds(num_seeds):
     assert variance.hover[-1].startswith("step 400: ")
 
 
-def test_the_initialisation_is_marked_at_radius_one():
-    dataset = made.growth_with_training()
-    axes = growth_with_training.figure(dataset).axes[3]
+def test_the_initialisation_is_marked_at_radius_one(drawn):
+    axes = drawn(growth_with_training).axes[3]
     assert axes.get_xscale() == axes.get_yscale() == "log"
     assert [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":"] == [1.0]
 
@@ -192,8 +210,8 @@ def test_outliers_against_classes_are_those_at_three_moments():
     np.testing.assert_allclose(lines, [[0] * 4, [-1] * 4])
 
 
-def test_whole_outliers_have_whole_ticks():
-    axes, *_ = outlier_count.figure(made.properties()).axes
+def test_whole_outliers_have_whole_ticks(drawn):
+    axes, *_ = drawn(outlier_count).axes
     assert all(float(tick).is_integer() for tick in axes.get_yticks())
 
 

@@ -201,6 +201,7 @@ def test_the_simplex_wants_three_classes(snapshot):
         simplex.figure(two)
 
 
+@pytest.mark.usefixtures("not_laid_out")
 def test_what_ranges_over_many_scales_is_drawn_on_a_logarithmic_axis(trajectory):
     steep = trajectory.assign(
         hessian_trace=10.0 ** (trajectory["step"] / 100.0),
@@ -213,6 +214,7 @@ def test_what_ranges_over_many_scales_is_drawn_on_a_logarithmic_axis(trajectory)
     assert tangent_kernel.interactive(steep).layout.yaxis3.type != "log"
 
 
+@pytest.mark.usefixtures("not_laid_out")
 def test_error_bars_that_reach_zero_do_not_stretch_a_logarithmic_axis(trajectory):
     steep = trajectory.assign(hessian_trace=10.0 ** (trajectory["step"] / 100.0))
     unsure = steep.assign(hessian_trace_stderr=steep["hessian_trace"])

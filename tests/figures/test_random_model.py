@@ -21,6 +21,7 @@ from landscope.figures.gallery import file_stem
 from landscope.figures.random_model import PICTURES
 from landscope.figures.random_model import eigenspectrum as spectrum
 from landscope.figures.stages import NotMeasuredError
+from landscope.figures.style import PAPER
 from landscope.problem import Problem
 from landscope.random_model import RandomModel
 
@@ -87,13 +88,16 @@ def test_the_histogram_ends_where_the_outliers_begin(computed):
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.usefixtures("not_laid_out")
 def test_no_residuals_have_no_edge_to_draw():
     drawn = draw.describe(RandomModel(4, 30, 200, sigma_e=0.0), seed=0)
     assert spectrum.histogram(drawn, "").levels == spectrum.ranks(drawn, "").levels == []
     spectrum.figure(drawn).draw_without_rendering()
 
 
-def test_the_report_holds_claims_and_numbers(computed, tmp_path):
+@pytest.mark.usefixtures("not_laid_out")
+def test_the_report_holds_claims_and_numbers(computed, tmp_path, monkeypatch):
+    monkeypatch.setitem(PAPER, "savefig.dpi", 60)
     claim = {"statement": "nine <outliers>", "verdict": "holds in part", "measured": "8 & 9"}
     number = {"quantity": "λ", "drawn": 0.5, "drawn_stderr": 0.01, "theory": None}
     path = write_experiment_report(
@@ -121,6 +125,7 @@ def fitted(snapshot):
     return snapshot.assign(fit_variables(problem))
 
 
+@pytest.mark.usefixtures("not_laid_out")
 def test_the_fit_is_drawn_over_the_measured_spectrum(fitted):
     values, shares = model_fit.figure(fitted).axes
     measured = values.lines[0].get_ydata()

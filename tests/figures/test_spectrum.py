@@ -52,6 +52,7 @@ def test_single_eigenvalues_are_sticks_and_no_part_of_the_curve(snapshot):
     np.testing.assert_array_equal(drawn(of_all, "single eigenvalues").x, [alone])
 
 
+@pytest.mark.usefixtures("not_laid_out")
 def test_the_bulk_edge_is_marked_in_every_panel(trajectory):
     edges = trajectory["hessian_bulk_edge"].values[[0, 2, 4, 6]]
     panels = spectrum.figure(trajectory).axes[:4]

@@ -13,7 +13,12 @@ def snapshot() -> xr.Dataset:
 
 @pytest.fixture(scope="session")
 def images(snapshot) -> dict[str, np.ndarray]:
-    return pictures(316, snapshot)
+    """Without their layout, which takes most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "landscope.figures.static.settle", lambda figure: figure.set_layout_engine("none")
+        )
+        return pictures(316, snapshot)
 
 
 @pytest.fixture

@@ -73,6 +73,7 @@ def test_numbers_are_those_that_are_finite_and_the_ends_of_the_spectra(snapshot)
     assert all(np.isfinite(value) and isinstance(value, float) for value in shown.values())
 
 
+@pytest.mark.usefixtures("not_laid_out")
 def test_pictures_are_of_one_step_and_say_which(snapshot, images):
     names = ["landscope/spectrum", "landscope/gradient_power", "landscope/clustering_table"]
     assert list(images) == names

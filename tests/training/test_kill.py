@@ -1,6 +1,7 @@
 """`kill -9` during training, then the same again, against a run that was left alone."""
 
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -52,6 +53,27 @@ def assert_same(run, whole):
     assert not list(run.path.rglob("*.partial"))
 
 
+def test_what_a_kill_leaves_on_disk_goes_on_and_ends_as_one_left_alone(tmp_path):
+    moments = [(10, "measuring"), (24, "training")]
+
+    def copy(step, num_steps, doing):
+        if (step, doing) in moments:
+            shutil.copytree(tmp_path / "whole", tmp_path / f"killed{step}")
+
+    whole = train(
+        kill_target.CONFIG, tmp_path / "whole", copy, measure=kill_target.MEASURES["quick"]
+    )
+    for step, _ in moments:
+        killed = tmp_path / f"killed{step}"
+        before = Run.open(killed).steps()
+        assert before[:3] == [0, 2, 3]
+        assert before[-1] < step
+        run, steps = run_to_the_end(killed, "quick")
+        assert 0 < steps[0] <= step
+        assert_same(run, whole)
+
+
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_as_one_left_alone(tmp_path):
     whole, _ = run_to_the_end(tmp_path / "whole", "quick")
     killed = tmp_path / "killed"

@@ -91,12 +91,12 @@ def test_real_measurements_leave_training_bit_identical(tmp_path):
         ls.measure,
         parts=["probabilities", "clustering", "hessian"],
         num_eigenvalues=2,
-        num_probes=4,
+        num_probes=2,
         num_steps=8,
     )
-    with Recorder(make_problem(recorded), tmp_path, 3, measure) as recorder:
+    with Recorder(make_problem(recorded), tmp_path, [2, 6], measure) as recorder:
         descend(recorded, 6, recorder)
-    assert recorder.run.steps() == [0, 3, 6]
+    assert recorder.run.steps() == [2, 6]
     assert recorder.run.snapshot(6).attrs["failures"] == ""
     for name, value in alone.state_dict().items():
         assert torch.equal(value, recorded.state_dict()[name]), name

@@ -99,10 +99,8 @@ def test_a_run_measures_start_end_and_log_spaced_between(whole):
 
 
 MOMENTS = [(1, "training"), (5, "measuring"), (8, "training"), (12, "measuring")]
-# Each moment with the plainest run, and one moment with each other run.
-COVERING = {("sgd", moment) for moment in MOMENTS}
-COVERING |= {("adam", MOMENTS[1]), ("batch_norm", MOMENTS[2]), ("decayed", MOMENTS[2])}
-COVERING |= {("hyperplane", MOMENTS[1])}
+# Each moment with one run or two, and each run with one moment.
+COVERING = {*zip(VARIANTS, [*MOMENTS, MOMENTS[1]], strict=True)}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from landscope.figures.panel import Curve, Level, Panel, names_to_explain
 from landscope.figures.style import FULL_WIDTH, INK, MUTED, PAPER
@@ -162,6 +163,16 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
             _draw_curve(axes, curve)
     for level in panel.levels:
         _draw_level(axes, level)
+    for axis in (axes.xaxis, axes.yaxis):
+        if isinstance(axis.get_major_formatter(), ScalarFormatter):
+            axis.set_major_formatter(_Decimals())
+
+
+class _Decimals(ScalarFormatter):
+    """Numbers as text: of an axis only a power of ten is a formula, which is slow to set."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return super().__call__(x, pos).removeprefix("$\\mathdefault{").removesuffix("}$")
 
 
 def _draw_curve(axes: Axes, curve: Curve) -> None:
