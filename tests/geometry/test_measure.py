@@ -108,8 +108,8 @@ def measured():
         return ls.measure(
             problem(),
             num_eigenvalues=9,
-            num_probes=3,
-            num_steps=20,
+            num_probes=2,
+            num_steps=12,
             reference=elsewhere(),
             seed=3,
         )
@@ -242,7 +242,7 @@ def test_each_operator_is_built_once_and_computed_as_asked_for(monkeypatch):
 
     for name, kind in list(OPERATORS.items()):
         monkeypatch.setitem(OPERATORS, name, counting(name, kind))
-    quick = {"num_eigenvalues": 3, "num_probes": 2, "num_steps": 8}
+    quick = {"num_eigenvalues": 3, "num_probes": 2, "num_steps": 4}
     snapshot = ls.measure(problem(), method="double_backward", memory_limit=4_000_000, **quick)
     options = {"method": "double_backward", "memory_limit": 1_000_000}
     assert sorted(built, key=lambda pair: pair[0]) == [
