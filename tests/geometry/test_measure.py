@@ -98,10 +98,10 @@ def problem():
 
 def small():
     """A network of 34 weights, where values are not asked for."""
-    model = torch.nn.Sequential(
-        torch.nn.Linear(5, 3), torch.nn.Tanh(), torch.nn.Linear(3, 4)
-    ).double()
-    return ls.Problem(model, CASE.data())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layers = torch.nn.Linear(5, 3), torch.nn.Tanh(), torch.nn.Linear(3, 4)
+    return ls.Problem(torch.nn.Sequential(*layers).double(), CASE.data())
 
 
 def elsewhere():
