@@ -97,7 +97,7 @@ def test_a_network_that_is_dead_throughout():
 
 
 @given(order=st.permutations(range(12)), batch_size=st.integers(1, 12))
-@settings(max_examples=8)
+@settings(max_examples=5)
 def test_order_and_batching_do_not_matter(order, batch_size):
     case = CASES["mlp"]
     inputs, targets = case.data()
@@ -111,7 +111,8 @@ def test_order_and_batching_do_not_matter(order, batch_size):
 
 
 @given(scale=st.floats(0.01, 100))
-@settings(max_examples=5)
+@settings(max_examples=3)
+@pytest.mark.usefixtures("unchecked")
 def test_scaling_the_logits_scales_lengths_and_leaves_angles(scale):
     case = CASES["mlp"]
 
@@ -161,9 +162,10 @@ def test_one_example_or_one_logit_is_refused():
 
 @pytest.mark.parametrize(
     ("memory_limit", "name"),
-    [(20_000, name) for name in ("conv", "mlp", "attention", "tied", "lstm")]
-    + [(1, name) for name in ("conv", "mlp", "tied")]
-    + [pytest.param(1, name, marks=pytest.mark.slow) for name in ("attention", "lstm")],
+    [(20_000, name) for name in ("conv", "attention", "lstm")]
+    + [(1, name) for name in ("mlp", "tied")]
+    + [pytest.param(20_000, name, marks=pytest.mark.slow) for name in ("mlp", "tied")]
+    + [pytest.param(1, name, marks=pytest.mark.slow) for name in ("conv", "attention", "lstm")],
 )
 def test_a_memory_limit_changes_nothing(name, memory_limit):
     case, d = CASES[name], dense(name)
@@ -187,11 +189,13 @@ def test_float32(name):
 
 
 @pytest.mark.parametrize("normalization", ["group", "batch", "none"])
+@pytest.mark.usefixtures("unchecked")
 def test_resnet_20(normalization):
     with torch.random.fork_rng(devices=[]):
-        network = make_network("resnet20", (3, 8, 8), 3, seed=0, normalization=normalization)
+        network = make_network("resnet20", (3, 4, 4), 2, seed=0, normalization=normalization)
         network = network.double().eval()
-        inputs = torch.randn(7, 3, 8, 8, dtype=torch.float64)
-    problem = ls.Problem(network, (inputs, torch.arange(7) % 3))
+        inputs = torch.randn(5, 3, 4, 4, dtype=torch.float64)
+    labels = torch.arange(5) % 2
+    problem = ls.Problem(network, (inputs, labels))
     J = torch.cat(list(jacobian_rows(problem)))
-    check(ls.logit_clustering(problem), Clustering(J, torch.arange(7) % 3))
+    check(ls.logit_clustering(problem), Clustering(J, labels))

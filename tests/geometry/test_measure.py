@@ -96,6 +96,14 @@ def problem():
     return ls.Problem(CASE.model(), CASE.data())
 
 
+def small():
+    """A network of 34 weights, where values are not asked for."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layers = torch.nn.Linear(5, 3), torch.nn.Tanh(), torch.nn.Linear(3, 4)
+    return ls.Problem(torch.nn.Sequential(*layers).double(), CASE.data())
+
+
 def elsewhere():
     """The reference point of the tangent kernel."""
     here = problem()
@@ -108,8 +116,8 @@ def measured():
         return ls.measure(
             problem(),
             num_eigenvalues=9,
-            num_probes=3,
-            num_steps=20,
+            num_probes=2,
+            num_steps=12,
             reference=elsewhere(),
             seed=3,
         )
@@ -242,8 +250,8 @@ def test_each_operator_is_built_once_and_computed_as_asked_for(monkeypatch):
 
     for name, kind in list(OPERATORS.items()):
         monkeypatch.setitem(OPERATORS, name, counting(name, kind))
-    quick = {"num_eigenvalues": 3, "num_probes": 2, "num_steps": 8}
-    snapshot = ls.measure(problem(), method="double_backward", memory_limit=4_000_000, **quick)
+    quick = {"num_eigenvalues": 3, "num_probes": 2, "num_steps": 4}
+    snapshot = ls.measure(small(), method="double_backward", memory_limit=4_000_000, **quick)
     options = {"method": "double_backward", "memory_limit": 1_000_000}
     assert sorted(built, key=lambda pair: pair[0]) == [
         (name, options) for name in sorted(OPERATORS)
@@ -342,7 +350,7 @@ def test_errors_stand_beside_what_comes_from_eigenpairs(snapshot):
 
 @pytest.mark.usefixtures("unchecked")
 def test_parts_are_those_of_the_whole():
-    here = problem()
+    here = small()
     quick = {"num_eigenvalues": 3, "num_probes": 2, "num_steps": 5}
     whole = ls.measure(here, **quick)
     parts = ls.measure(here, parts=("clustering", "hessian"), **quick)

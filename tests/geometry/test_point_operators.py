@@ -71,10 +71,10 @@ SMALL_DATA = (CASE.data()[0], CASE.data()[1] % 3)
 
 
 def small_network():
-    """38 weights: three measurements by every method take a few hundred products."""
+    """21 weights: three measurements by every method take a few hundred products."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
-        return nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3)).double()
+        return nn.Sequential(nn.Linear(5, 2), nn.Tanh(), nn.Linear(2, 3)).double()
 
 
 def small():
@@ -82,21 +82,22 @@ def small():
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.usefixtures("unchecked")
 def test_every_method_gives_the_same_measurements(method):
     d, options = dense_reference(small_network(), *SMALL_DATA), {"method": method}
     options["memory_limit"] = 10**8
     close = {"rel": 1e-5, "abs": 1e-5}
     values, vectors = torch.linalg.eigh(d.hessian)
-    values, vectors = values.flip(0)[:4], vectors.flip(1)[:, :4]
+    values, vectors = values.flip(0)[:2], vectors.flip(1)[:, :2]
 
-    top = curvature(small(), k=4, tol=1e-6, **options).eigenvalues
+    top = curvature(small(), k=2, tol=1e-6, **options).eigenvalues
     assert top.tolist() == pytest.approx(values.tolist(), **close)
 
-    power = gradient_overlap(small(), k=4, tol=1e-6, **options).power
+    power = gradient_overlap(small(), k=2, tol=1e-6, **options).power
     cosines = vectors.T @ d.gradient / d.gradient.norm()
     assert power.tolist() == pytest.approx(cosines.square().cumsum(0).tolist(), rel=1e-3)
 
-    split = hessian_split(small(), k=4, tol=1e-6, **options)
+    split = hessian_split(small(), k=2, tol=1e-6, **options)
     share = (vectors * (d.gauss_newton @ vectors)).sum(0) / values
     assert split.gauss_newton_share.tolist() == pytest.approx(share.tolist(), rel=1e-3)
 

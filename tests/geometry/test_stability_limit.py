@@ -105,7 +105,14 @@ def descend(make, factor):
     return growth
 
 
-@pytest.mark.parametrize("name", OPTIMISERS)
+CONTAINED = {"heavy ball", "weight decay", "Adam", "RMSprop"}
+"""What others do too, and something more."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow if n in CONTAINED else ()) for n in OPTIMISERS],
+)
 def test_an_optimiser_is_stable_up_to_the_limit_and_not_beyond(name):
     factor = largest_factor(OPTIMISERS[name])
     assert descend(OPTIMISERS[name], 0.97 * factor) < 1e-2

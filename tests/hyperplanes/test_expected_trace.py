@@ -41,17 +41,17 @@ def traces(kind, D, d, count):
 @pytest.mark.parametrize(
     ("kind", "D", "d", "count"),
     [
-        (BasisKind.DENSE, 70, 5, 300),
-        (BasisKind.SPARSE, 70, 5, 300),
-        (BasisKind.SPARSE, 64, 20, 300),
+        (BasisKind.DENSE, 70, 5, 150),
+        (BasisKind.SPARSE, 70, 5, 150),
+        (BasisKind.SPARSE, 64, 20, 150),
         # One block of 64 weights and a rest of 6, two blocks and a rest, one block alone.
-        (BasisKind.FASTFOOD, 70, 5, 300),
-        (BasisKind.FASTFOOD, 130, 9, 300),
-        (BasisKind.FASTFOOD, 64, 20, 300),
-        # Each product of it takes long under test, where its inner functions are checked anew.
+        (BasisKind.FASTFOOD, 70, 5, 150),
+        (BasisKind.FASTFOOD, 130, 9, 150),
+        (BasisKind.FASTFOOD, 64, 20, 150),
         (BasisKind.GAUSSIAN, 70, 5, 60),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_the_mean_over_hyperplanes_of_every_kind(kind, D, d, count):
     found = traces(kind, D, d, count)
     for values, A in zip(found.T, matrices(D), strict=True):
@@ -74,6 +74,7 @@ def uniform_traces():
     return A, 4, ((A @ bases) * bases).sum((1, 2))
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_frames_are_uniform_with_their_signs():
     # Entries of a uniform frame: mean 0, variance 1/D, no correlation of columns; 120 of them.
     bases = uniform_bases()

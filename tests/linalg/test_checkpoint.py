@@ -79,6 +79,7 @@ eigsh(Slow(EIGENVALUES), **ARGUMENTS, checkpoint=sys.argv[1])
 """
 
 
+@pytest.mark.slow  # a process starts for seconds; what it leaves is the same in the next test
 def test_killed_process_goes_on(tmp_path):
     path = tmp_path / "state.safetensors"
     kill_at(KILLED, path, size=10 * EIGENVALUES.nbytes)
@@ -87,6 +88,24 @@ def test_killed_process_goes_on(tmp_path):
     whole = uninterrupted()
     assert operator.num_products < whole.num_products - 5
     torch.testing.assert_close(resumed.values, whole.values, rtol=1e-10, atol=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def lock_of(process, began):
+    return json.dumps({"host": socket.gethostname(), "pid": process.pid, "began": began})
+
+
+def test_goes_on_from_what_a_killed_process_leaves(always_due, tmp_path):
+    """Its last whole state, and its lock."""
+    path = tmp_path / "state.safetensors"
+    interrupt(path, 20)
+    since = psutil.Process(os.getppid())  # by now another process has the number
+    (tmp_path / f".{path.name}.lock").write_text(lock_of(since, since.create_time() - 3600))
+    operator = DiagonalOperator(EIGENVALUES)
+    resumed = eigsh(operator, **ARGUMENTS, checkpoint=path)
+    whole = uninterrupted()
+    assert operator.num_products <= whole.num_products - 20 + 1
+    assert torch.equal(resumed.values, whole.values)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -171,8 +190,7 @@ def test_writing_takes_a_small_share_of_the_time(monkeypatch, tmp_path):
 
 def test_a_file_that_another_process_writes_is_refused(tmp_path):
     other = psutil.Process(os.getppid())
-    holder = {"host": socket.gethostname(), "pid": other.pid, "began": other.create_time()}
-    (tmp_path / ".state.lock").write_text(json.dumps(holder))
+    (tmp_path / ".state.lock").write_text(lock_of(other, other.create_time()))
     with pytest.raises(BlockingIOError, match=f"written by process {other.pid} on"):
         eigsh(DiagonalOperator(EIGENVALUES), **ARGUMENTS, checkpoint=tmp_path / "state")
     (tmp_path / ".state.lock").unlink()

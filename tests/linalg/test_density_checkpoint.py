@@ -47,10 +47,19 @@ def uninterrupted(name):
 
 @pytest.mark.parametrize(
     ("limit", "name"),
-    [(limit, name) for name in ("plain", "settled") for limit in (1, 5, 12, 17, 35)]
-    + [(5, "known eigenpairs"), (17, "known eigenpairs"), (35, "known eigenpairs")]
-    + [(12, "until the error is small"), (35, "until the error is small")]
-    + [(1, "the same, settled"), (17, "the same, settled")],
+    [(1, "plain"), (12, "plain"), (5, "settled"), (35, "settled"), (17, "known eigenpairs")]
+    + [(35, "until the error is small"), (17, "the same, settled")]
+    + [
+        pytest.param(limit, name, marks=pytest.mark.slow)
+        for name, limits in {
+            "plain": (5, 17, 35),
+            "settled": (1, 12, 17),
+            "known eigenpairs": (5, 35),
+            "until the error is small": (12,),
+            "the same, settled": (1,),
+        }.items()
+        for limit in limits
+    ],
 )
 def test_goes_on_with_the_same_steps(always_due, tmp_path, limit, name):
     """In the first steps, within a probe, between two, and in the last step."""
@@ -66,7 +75,14 @@ def test_goes_on_with_the_same_steps(always_due, tmp_path, limit, name):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("stops", [(5, 6), (-37,), (-36,), (-30, 8, 9), (-1,)])
+@pytest.mark.parametrize(
+    "stops",
+    [
+        (5, 6),
+        (-36,),
+        *(pytest.param(s, marks=pytest.mark.slow) for s in [(-37,), (-30, 8, 9), (-1,)]),
+    ],
+)
 def test_goes_on_in_the_search_for_outliers_and_after_it(always_due, tmp_path, stops):
     """Stopped after so many products, or so many before the end; again and again."""
     path = tmp_path / "state.safetensors"

@@ -44,8 +44,7 @@ def exact_density(density, eigenvalues):
 
 
 CHOICES = set(product(SPECTRA, (4, 8), (0.1, 0.4)))
-COVERING = {("loss Hessian", 4, 0.1), ("loss Hessian", 8, 0.4), ("even", 8, 0.1)}
-COVERING |= {("two bulks", 4, 0.4)}
+COVERING = {("loss Hessian", 4, 0.1), ("even", 8, 0.1), ("two bulks", 4, 0.4)}
 
 
 @pytest.mark.parametrize(
@@ -88,7 +87,7 @@ def test_intervals_cover_the_smoothed_spectrum_as_often_as_they_say(operator_wit
     hits = []
     for seed in range(NUM_RUNS):
         found = spectral_density(
-            operator, num_probes=4, num_steps=12, seed=seed, num_grid=25, width=0.5, limits=limits
+            operator, num_probes=4, num_steps=7, seed=seed, num_grid=25, width=1.0, limits=limits
         )
         low, high = found.interval()
         truth = exact_density(found, values)
@@ -112,7 +111,7 @@ def test_intervals_around_deflated_outliers_cover_as_often_as_they_say(
     hits = []
     for seed in range(NUM_RUNS):
         found = spectral_density(
-            operator, 3, num_steps, seed, 9, width=0.4, limits=(-1, 2), deflate=pairs
+            operator, 2, num_steps, seed, 9, width=0.4, limits=(-1, 2), deflate=pairs
         )
         low, high = found.interval()
         truth = exact_density(found, values)
@@ -136,9 +135,9 @@ def test_probes_are_added_until_the_error_is_reached_and_it_is_honest(operator_w
     hits = []
     for seed in range(NUM_RUNS):
         found = spectral_density(
-            operator, None, 12, seed, 9, width=0.4, limits=(-2, 2), deflate=pairs, rtol=0.08
+            operator, None, 12, seed, 9, width=0.4, limits=(-2, 2), deflate=pairs, rtol=0.12
         )
-        assert found.stderr.max() <= 0.08 * found.density.max()
+        assert found.stderr.max() <= 0.12 * found.density.max()
         low, high = found.interval()
         truth = exact_density(found, values)
         hits.append((low.numpy() <= truth) & (truth <= high.numpy()))
@@ -211,7 +210,7 @@ def test_degenerate_spectra_keep_their_mass(operator_with, values, deflate):
 @pytest.mark.usefixtures("unchecked")
 def test_density_has_mass_one_and_agrees_with_the_spectrum(operator_with):
     values = SPECTRA["loss Hessian"]
-    density = spectral_density(operator_with(values), num_probes=60, num_steps=40)
+    density = spectral_density(operator_with(values), num_probes=30, num_steps=40)
     assert integrate.trapezoid(density.density, density.grid) == pytest.approx(1.0, abs=1e-6)
     assert density.kernel.width == pytest.approx((values.max() - values.min()) / 40, rel=1e-6)
     truth = exact_density(density, values)
@@ -224,7 +223,7 @@ def test_density_has_mass_one_and_agrees_with_the_spectrum(operator_with):
 def test_standard_error_is_the_scatter_over_seeds(operator_with):
     operator = operator_with(SPECTRA["even"])
     runs = [
-        spectral_density(operator, 3, 8, seed, num_grid=9, width=0.4, limits=(-1, 2))
+        spectral_density(operator, 3, 5, seed, num_grid=9, width=0.8, limits=(-1, 2))
         for seed in range(NUM_RUNS)
     ]
     scatter = torch.stack([run.density for run in runs]).std(0)
@@ -245,7 +244,7 @@ def test_exhausted_krylov_space_is_exact_for_its_probe(operator_with):
 
 
 def test_whole_mass_is_exact_and_quantiles_invert_it(operator_with):
-    density = spectral_density(operator_with(SPECTRA["even"]), num_steps=20)
+    density = spectral_density(operator_with(SPECTRA["even"]), num_probes=4, num_steps=20)
     assert density.mass(-INF, INF).exact
     assert density.mass(-INF, INF) == 1
     for q in (0.1, 0.5, 0.9):
@@ -268,17 +267,19 @@ def test_multiple_of_the_identity(operator_of, value, width):
     assert density.stderr.max() < 1e-6 * density.density.max()
 
 
-@pytest.mark.parametrize("deflate", [0, 3, "converged"])
+DOUBLES = [(torch.float64, scale) for scale in (1e-6, 1e-200, 1e200)]
+SCALES = [*DOUBLES, (torch.float32, 1e-30), (torch.float32, 1e30)]
+
+
 @pytest.mark.parametrize(
-    ("dtype", "scale"),
+    ("deflate", "dtype", "scale"),
     [
-        (torch.float64, 1e-6),
-        (torch.float64, 1e-200),
-        (torch.float64, 1e200),
-        (torch.float32, 1e-30),
-        (torch.float32, 1e30),
+        pytest.param(deflate, *scale, marks=() if (i + j) % 3 == 0 else pytest.mark.slow)
+        for i, deflate in enumerate([0, 3, "converged"])
+        for j, scale in enumerate(SCALES)
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_scaling_the_operator_scales_all(deflate, dtype, scale):
     """By a power of two near the scale, so that no entry is rounded anew."""
     scale = 2.0 ** round(math.log2(scale))
@@ -304,7 +305,7 @@ def test_scaling_the_operator_scales_all(deflate, dtype, scale):
 
 def test_float32_operator_gives_float64_results(operator_with):
     operator = operator_with(SPECTRA["even"], dtype=torch.float32)
-    single = spectral_density(operator, num_steps=20, width=0.2, limits=(-1, 2))
+    single = spectral_density(operator, 4, num_steps=20, width=0.2, limits=(-1, 2))
     assert single.density.dtype == torch.float64
     truth = exact_density(single, SPECTRA["even"])
     assert np.abs((single.density.numpy() - truth) / single.stderr.numpy()).max() < 5

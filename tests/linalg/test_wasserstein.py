@@ -70,7 +70,7 @@ def test_deflated_outliers_bring_the_density_nearer(operator_with, mode):
         deflate: np.mean(
             [
                 wasserstein_distance(spectral_density(operator, 1, 24, s, deflate=deflate), values)
-                for s in range(8)
+                for s in range(4)
             ]
         )
         for deflate in (0, mode)

@@ -295,9 +295,8 @@ def orthogonalise(
     column = vector[:, None]
     coefficients = torch.zeros(basis.size, dtype=torch.float64)
     if expected is not None:
-        coefficients[: len(expected)] = expected
         near = basis.block(len(expected), basis.size)
-        coefficients[len(expected) :] = space.gram(near, column)[:, 0]
+        coefficients = torch.cat([expected, space.gram(near, column)[:, 0]])
         coefficients[coefficients.abs() <= negligible] = 0
         column = column - _combine(basis, coefficients)
     for _ in range(5):
@@ -314,9 +313,10 @@ def orthogonalise(
 
 
 def _combine(basis: Basis, coefficients: Float64[Tensor, " n"]) -> Float[Tensor, "D 1"]:
-    """Qc, by single vectors where few coefficients are not zero."""
+    """Qc, by a few neighbours where all other coefficients are zero, as in a Lanczos step."""
     nonzero = coefficients.nonzero()[:, 0].tolist() or [0]
-    if len(nonzero) > 4:
+    first, end = nonzero[0], nonzero[-1] + 1
+    if end - first > 8:
         return basis.combine(coefficients[:, None])
-    vectors = torch.cat([basis.block(i, i + 1) for i in nonzero], dim=1)
-    return vectors @ coefficients[nonzero, None].to(vectors)
+    vectors = basis.block(first, end)
+    return vectors @ coefficients[first:end, None].to(vectors)

@@ -9,6 +9,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from landscope.random_model.bulk import AIRY_MEAN, HAIR
+from landscope.random_model.resolvent_sums import resolvent_sums
 from landscope.random_model.upper_half_plane import descend
 
 FARTHEST = 40.0
@@ -191,12 +192,11 @@ class AnisotropicBulk:
         s, t = self.covariance_spectrum, self._unit * self._w
 
         def step(at: np.ndarray, z: np.ndarray) -> np.ndarray:
-            loaded = t / (1 + at[:, None] * t)
-            terms = s / (z[:, None] - loaded.sum(1)[:, None] * s)
-            slope = 1 - np.square(loaded).sum(1) * np.square(terms).sum(1)
-            return (at + terms.sum(1)) / slope
+            b, slope = resolvent_sums(at, t)
+            terms, squares = resolvent_sums(-b / z, s)  # z times s/(z − bs)
+            return (at + terms / z) / (1 - slope * squares / z**2)
 
         far = np.full(len(x), 10 * self.edge)
         start = -s.sum() / (x + 1j * far)
         e = descend(start, x, np.maximum(far, height), height, step, precision=1e-8)
-        return e, (t / (1 + e[:, None] * t)).sum(1)
+        return e, resolvent_sums(e, t)[0]

@@ -8,6 +8,7 @@ from jaxtyping import Complex128, Float64
 from scipy.optimize import brentq
 from scipy.special import expit
 
+from landscope.random_model.resolvent_sums import resolvent_sums
 from landscope.random_model.upper_half_plane import descend
 
 HAIR = 1e-9
@@ -204,9 +205,9 @@ class IsotropicBulk:
         w, share = self._w, self._share
 
         def step(at: np.ndarray, z: np.ndarray) -> np.ndarray:
-            terms = w / (1 + at[:, None] * w)
-            residual = at * (share * terms.sum(1) - z) - 1
-            return at * residual / (1 - share * np.square(at[:, None] * terms).sum(1))
+            terms, squares = resolvent_sums(at, w)
+            residual = at * (share * terms - z) - 1
+            return at * residual / (1 - share * at**2 * squares)
 
         far = np.full(len(zeta), 10 * max(self.edge / self.scale, 1.0))
         G = -1 / (zeta + 1j * far)
