@@ -76,7 +76,6 @@ def test_a_sweep_over_seeds_alone_is_drawn():
     assert not figure.legends
 
 
-@pytest.mark.usefixtures("not_laid_out")
 def test_networks_that_ended_early_are_told_of_and_left_out(table):
     wild = {"learning_rate": 0.05}
     late = table["stage"] > 1
@@ -84,7 +83,7 @@ def test_networks_that_ended_early_are_told_of_and_left_out(table):
     for name in ("loss", "test_accuracy", "lambda_max", "q_sl"):
         table[name] = table[name].where(kept)
     table["outcome"].loc[wild] = "diverged"
-    figure = assert_shown(across_choices, table)
+    figure = assert_whole(across_choices, table)
     said = figure.get_supxlabel().replace("\n", " ")
     assert "Networks: 6 of 18 diverged; they are left out from there on." in said
     assert "small_cnn, digits" in said

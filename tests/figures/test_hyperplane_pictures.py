@@ -11,7 +11,7 @@ from landscope.figures.gallery import file_stem
 from landscope.figures.networks import goldilocks, hyperplane_accuracy
 from landscope.figures.style import FULL_WIDTH
 
-from .whole import assert_shown, assert_whole
+from .whole import assert_whole
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
@@ -308,19 +308,18 @@ def test_all_panels_of_the_zone_have_one_radius_axis_on_screen_and_in_print(zone
         np.testing.assert_allclose(axis.range, np.log10(limits))
 
 
-@pytest.mark.usefixtures("not_laid_out")
 def test_a_problem_of_ones_own_has_no_training_and_no_kinds():
     zone = made_goldilocks(3).isel(nonlinearity=[0])
     zone = zone.drop_dims("trained_radius").drop_vars(["full_accuracy", "model_trace_over_norm"])
     own = {"dim": 5, "num_params": 60, "num_examples": 30, "num_classes": 10}
     zone.attrs = {**own, "repeated": "hyperplanes"}
-    drawn = assert_shown(goldilocks, zone)
+    drawn = assert_whole(goldilocks, zone)
     assert len(drawn.axes) == 4
     assert "Means over 3 hyperplanes" in goldilocks._caption(zone)
     found = made_hyperplane(2).drop_dims("kind").isel(data=[0], network=[0])
     found = found.assign_coords(data=["this problem"], network=[""])
     found.attrs = {"threshold": 0.9, "scored": "training data"}
-    drawn = assert_shown(hyperplane_accuracy, found)
+    drawn = assert_whole(hyperplane_accuracy, found)
     (axes,) = drawn.axes
     assert axes.get_ylabel() == "accuracy on training data"
     assert "Li et al." not in hyperplane_accuracy._caption(found)

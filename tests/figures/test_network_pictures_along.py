@@ -42,6 +42,10 @@ PICTURES = {
 }
 
 
+CHANGED = (growth_with_training, outlier_count, outlier_origin)
+"""Pictures that change what was drawn."""
+
+
 @pytest.fixture(scope="module")
 def drawn():
     """Each picture of so many networks, drawn when it is first asked for."""
@@ -109,17 +113,30 @@ def test_what_was_not_measured_is_left_out(picture, monkeypatch):
     picture.interactive(missing)
 
 
-# Panels differ from each other; in print all are drawn alike but those that change it.
-@pytest.mark.parametrize("picture", PICTURES, ids=file_stem)
-@pytest.mark.usefixtures("not_laid_out")
-def test_where_nothing_was_measured_nothing_is_drawn(picture, monkeypatch):
-    monkeypatch.setattr(weight_scale, "_ROWS", weight_scale._ROWS[3:5])
-    nothing = PICTURES[picture](3).map(
+def nothing_measured(picture):
+    return PICTURES[picture](3).map(
         lambda values: np.nan * values if values.dtype.kind == "f" else values, keep_attrs=True
     )
-    picture.interactive(nothing)
-    if picture in (growth_with_training, outlier_count, outlier_origin):
-        picture.figure(nothing).draw_without_rendering()
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=file_stem)
+def test_where_nothing_was_measured_nothing_is_shown(picture):
+    picture.interactive(nothing_measured(picture))
+
+
+# In print all are drawn alike but those that change it.
+@pytest.mark.parametrize(
+    "picture",
+    [
+        pytest.param(
+            picture, marks=[pytest.mark.slow] * (picture not in CHANGED), id=file_stem(picture)
+        )
+        for picture in PICTURES
+    ],
+)
+@pytest.mark.usefixtures("not_laid_out")
+def test_where_nothing_was_measured_nothing_is_drawn(picture):
+    picture.figure(nothing_measured(picture)).draw_without_rendering()
 
 
 # Those that change what was drawn.
