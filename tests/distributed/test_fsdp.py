@@ -131,7 +131,7 @@ def _products(group, dtype, width, scale, lengths):
     ("dtype", "width", "scale", "lengths"),
     [
         (torch.float32, 7, 1.0, (1e-3, 1e3)),
-        (torch.float32, 400, 0.1, (1.0,)),
+        pytest.param(torch.float32, 400, 0.1, (1.0,), marks=pytest.mark.slow),
         pytest.param(torch.float32, 400, 1.0, (1e-3, 1e3), marks=pytest.mark.slow),
         (torch.float32, 400, 10.0, (1.0,)),
         (torch.float64, 7, 1.0, (1e-3, 1e3)),

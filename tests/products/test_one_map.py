@@ -49,7 +49,8 @@ def problem_with(layer, dtype, batch_size):
 @pytest.mark.filterwarnings("ignore:the fast derivative product")
 @pytest.mark.parametrize(
     ("kink", "operator", "dtype"),
-    [(kink, operator, torch.float64) for kink in KINKS for operator in ("Hessian", "GaussNewton")]
+    [(kink, "Hessian", torch.float64) for kink in KINKS]
+    + [pytest.param(k, "GaussNewton", torch.float64, marks=pytest.mark.slow) for k in KINKS]
     + [("max_pool", operator, torch.float32) for operator in OPERATORS],
 )
 def test_all_ways_take_the_same_derivative_where_there_are_several(kink, operator, dtype):

@@ -109,7 +109,10 @@ def assert_linearized_equals_double_backward(problem, operator):
     assert relative_error((A @ torch.stack([v, v.flip(0)], 1))[:, 0], expected) < 1e-11
 
 
-@pytest.mark.parametrize("operator", ["Hessian", "GaussNewton"])
+# Tangents and cotangents of first order, all of GaussNewton, are in those of the Hessian too.
+@pytest.mark.parametrize(
+    "operator", ["Hessian", pytest.param("GaussNewton", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("name", [*CURVED, *ARITHMETIC])
 def test_linearized_equals_double_backward(name, operator):
     layer = CURVED[name] if name in CURVED else Function(ARITHMETIC[name])

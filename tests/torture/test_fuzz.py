@@ -7,6 +7,7 @@ CASES = {"Python": 150, "configuration files": 60, "commands": 40}
 
 
 @pytest.mark.parametrize("kind", CASES)
+@pytest.mark.usefixtures("unchecked")
 def test_senseless_input_is_refused_in_a_sentence_and_sensible_input_is_not(kind):
     outcomes = try_cases(campaigns(sensible_commands=False)[kind], CASES[kind])
     assert faults(outcomes) == []
