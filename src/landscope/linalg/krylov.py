@@ -118,4 +118,4 @@ class KrylovSubspace:
 
 
 def _pad_rows(matrix: Float64[Tensor, "n b"], rows: int) -> Float64[Tensor, "m b"]:
-    return torch.nn.functional.pad(matrix, (0, 0, 0, rows - matrix.shape[0]))
+    return torch.cat([matrix, matrix.new_zeros(rows - matrix.shape[0], matrix.shape[1])])
