@@ -25,6 +25,7 @@ test-slow: .venv/installed-test
 
 torture: .venv/installed-test
 	$(BIN)/python -m torture.kills
+	$(BIN)/python -m torture.coverage
 	$(BIN)/python -m torture.fuzz
 	$(BIN)/python -m torture.page
 

@@ -77,6 +77,25 @@ def _kills(found: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def _coverage(found: Sequence[Mapping[str, Any]]) -> str:
+    lines = [
+        "## Intervals",
+        "",
+        "The share of seeds with which intervals of 95 % cover what the spectrum says, where one "
+        "estimate has several intervals the mean, least and largest share. Those of the "
+        "distribution function and of its quantiles hold for the worst spectrum that agrees with "
+        "what was measured: they cover at least as often; `python -m torture.coverage`.",
+        "",
+        "| spectrum | estimate | intervals | seeds | mean | least | largest |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for one in found:
+        shares = " | ".join(f"{one[share]:.1%}" for share in ("mean", "least", "largest"))
+        what = f"{one['spectrum']} | {one['estimate']}"
+        lines.append(f"| {what} | {one['intervals']} | {one['runs']:,} | {shares} |")
+    return "\n".join(lines)
+
+
 def _environments(found: Mapping[str, Mapping[str, Any]]) -> str:
     columns = ("kernels", "threads", "order", "python", "torch", "passed", "failed", "skipped")
     lines = [
@@ -93,7 +112,12 @@ def _environments(found: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-SECTIONS = {"environments": _environments, "kills": _kills, "fuzz": _fuzz}
+SECTIONS = {
+    "environments": _environments,
+    "coverage": _coverage,
+    "kills": _kills,
+    "fuzz": _fuzz,
+}
 """What the page says of each campaign."""
 
 

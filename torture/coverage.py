@@ -1,0 +1,142 @@
+"""How often intervals of 95 % cover, over a thousand seeds: ``python -m torture.coverage``.
+
+What each estimate says is held against the spectrum, which is known: with outliers, with heavy
+tails, with atoms, in clusters. The points of a density are those of its grid that show it.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.stats import norm
+
+from landscope.linalg import diagonal, frobenius_norm, spectral_density, trace
+
+RESULTS = Path(__file__).parents[1] / "docs" / "reliability" / "coverage.json"
+NUM_RUNS = 1000
+chance = np.random.default_rng(0)
+SPECTRA = {
+    "outliers over a bulk": [*np.geomspace(10, 4, 4), *0.6 * chance.standard_normal(96)],
+    "heavy tail": 1 / np.arange(1.0, 101.0),
+    "semicircle": 2 * np.cos(np.pi * (np.arange(100) + 0.5) / 100),
+    "clusters": np.concatenate([m + 1e-3 * chance.standard_normal(25) for m in (-1, 0, 1, 3)]),
+    "atoms": np.repeat([-1.0, 0.0, 2.0], [20, 60, 20]),
+    "three eigenvalues and zeros": np.repeat([5.0, 3.0, 2.0, 0.0], [1, 1, 1, 297]),
+}
+
+
+class Matrix:
+    """A symmetric matrix with these eigenvalues and random eigenvectors."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        values = torch.as_tensor(values, dtype=torch.float64)
+        generator = torch.Generator().manual_seed(0)
+        gaussian = torch.randn(len(values), len(values), generator=generator, dtype=values.dtype)
+        Q = torch.linalg.qr(gaussian).Q
+        self.entries = Q * values @ Q.T
+        self.shape, self.dtype, self.device = self.entries.shape, values.dtype, values.device
+        self.num_products = 0
+
+    def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
+        self.num_products += 1 if vectors.ndim == 1 else vectors.shape[1]
+        return self.entries @ vectors
+
+
+Hits = Mapping[str, np.ndarray]
+"""Whether each interval of a run covers, by what is estimated."""
+
+
+def number(estimate: Callable, exact: Callable, name: str, A: Matrix, seed: int) -> Hits:
+    """An estimate of one number or of one for each entry."""
+    found = estimate(A, seed=seed)
+    low, high = (np.asarray(end) for end in found.interval())
+    true = np.asarray(exact(A.entries))
+    return {name: np.atleast_1d((low <= true) & (true <= high))}
+
+
+def density(values: np.ndarray, deflate: str | int, A: Matrix, seed: int) -> Hits:
+    """The smoothed curve, and what lies below some places and at a quantile."""
+    reach = np.ptp(values)
+    limits = values.min() - 0.1 * reach, values.max() + 0.1 * reach
+    found = spectral_density(
+        A, 3, 15, seed, num_grid=9, width=0.15 * reach, limits=limits, deflate=deflate
+    )
+    low, high = (end.numpy() for end in found.interval())
+    true = norm(values, 0.15 * reach).pdf(found.grid.numpy()[:, None]).mean(1)
+    places = np.quantile(values, [0.03, 0.3, 0.7, 0.97]) + 0.0137 * reach
+    least, most = (end.numpy() for end in found.cdf_bounds(torch.as_tensor(places)))
+    below = (values <= places[:, None]).mean(1)
+    start, end = found.quantile(0.3).interval()
+    at_quantile = np.sort(values)[int(np.ceil(0.3 * len(values) - 1e-9)) - 1]
+    return {
+        "smoothed density": ((low <= true) & (true <= high))[true > 1e-2 * true.max()],
+        "distribution function": (least - 1e-12 <= below) & (below <= most + 1e-12),
+        "quantile": np.array([start <= at_quantile <= end]),
+    }
+
+
+def estimates(values: np.ndarray) -> dict[str, Callable[[Matrix, int], Hits]]:
+    """Everything that is estimated of a matrix with these eigenvalues."""
+    of_trace = {
+        f"trace, {method}": partial(trace, num_probes=20, method=method)
+        for method in ("xtrace", "hutch++", "hutchinson")
+    }
+    found = {name: partial(number, one, torch.trace, name) for name, one in of_trace.items()}
+    F = partial(frobenius_norm, num_probes=20)
+    d = partial(diagonal, num_probes=20)
+    found["Frobenius norm"] = partial(number, F, torch.linalg.norm, "Frobenius norm")
+    found["diagonal"] = partial(number, d, torch.diagonal, "diagonal")
+    found["density"] = partial(density, values, 0)
+    found["density, deflated"] = partial(density, values, "converged")
+    return found
+
+
+def measure(spectrum: str, num_runs: int) -> list[dict]:
+    """Coverage of each estimate: the mean over its intervals, the least and the largest."""
+    values = np.asarray(SPECTRA[spectrum], dtype=np.float64)
+    A = Matrix(values)
+    rows = []
+    for way, run in estimates(values).items():
+        hits = [run(A, seed) for seed in range(num_runs)]
+        for name in hits[0]:
+            share = np.mean([one[name] for one in hits], axis=0)
+            told = name if name == way else f"{name}, deflated" if "deflated" in way else name
+            rows.append(
+                {
+                    "spectrum": spectrum,
+                    "estimate": told,
+                    "intervals": len(share),
+                    "runs": num_runs,
+                    "mean": round(float(share.mean()), 4),
+                    "least": round(float(share.min()), 4),
+                    "largest": round(float(share.max()), 4),
+                }
+            )
+    return rows
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=NUM_RUNS)
+    parser.add_argument("--spectra", nargs="*", choices=SPECTRA, default=list(SPECTRA))
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    found = []
+    for spectrum in chosen.spectra:
+        start = time.monotonic()
+        found += measure(spectrum, chosen.runs)
+        print(f"{spectrum}: {time.monotonic() - start:.0f} s", flush=True)
+        text = json.dumps(found, indent=1, ensure_ascii=False)
+        chosen.out.write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
