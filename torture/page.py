@@ -82,9 +82,8 @@ def _coverage(found: Sequence[Mapping[str, Any]]) -> str:
         "## Intervals",
         "",
         "The share of seeds with which intervals of 95 % cover what the spectrum says, where one "
-        "estimate has several intervals the mean, least and largest share. Those of the "
-        "distribution function and of its quantiles hold for the worst spectrum that agrees with "
-        "what was measured: they cover at least as often; `python -m torture.coverage`.",
+        "estimate has several intervals the mean, least and largest share; all where the estimate "
+        "is exact. `python -m torture.coverage`.",
         "",
         "| spectrum | estimate | intervals | seeds | mean | least | largest |",
         "|---|---|---|---|---|---|---|",

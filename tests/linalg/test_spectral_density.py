@@ -124,6 +124,23 @@ def test_intervals_around_deflated_outliers_cover_as_often_as_they_say(
     assert coverage.max() <= largest
 
 
+@pytest.mark.usefixtures("unchecked")
+def test_an_eigenvalue_that_converges_by_chance_has_its_weight_in_every_run():
+    """A probe with little of it converges later: weights of those that have would be too small."""
+    values = np.concatenate([[10, 7, 5], np.linspace(-1.5, 1.5, 97)])
+    operator = DiagonalOperator(values)
+    shares = []
+    for seed in range(40):
+        found = spectral_density(operator, 3, 15, seed, num_grid=3, deflate="converged")
+        nodes, weights = found.quadrature.nodes, found.quadrature.weights
+        of_last = (nodes - 5).abs() < 0.1
+        shares.append(100 * weights[of_last].sum().item())
+        if not found.quadrature.sampled[of_last].all():
+            assert not found.quadrature.sampled[of_last].any()
+            assert shares[-1] == pytest.approx(1)
+    assert 5 < np.isclose(shares, 1).sum() < 40  # it converges in some runs, and not in all
+
+
 @pytest.mark.parametrize(
     "deflate", [*(pytest.param(d, marks=pytest.mark.slow) for d in (0, 4)), "converged"]
 )

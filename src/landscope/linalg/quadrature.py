@@ -12,6 +12,8 @@ from landscope.linalg.krylov import KrylovSubspace
 from landscope.linalg.product import CountedProduct
 
 HEAVIEST_SIMPLE = 10.8  # D·w of a simple eigenvalue is χ² with one degree of freedom: 99.9 %
+CLEAR = 0.1  # an angle at most, to an eigenvector that no other Ritz vector is near
+TELLING = 0.03  # of marks, standard normal each: closer are those of other vectors in 1 of 2000
 NUM_MARKS = 2  # inner products with random vectors that tell Ritz vectors apart
 
 
@@ -228,9 +230,9 @@ def settled(parts: list[Quadrature], dim: int, rounding: float) -> list[Quadratu
     probe orthogonal to these eigenvectors, and their random weights are gone without
     one more product. That holds for simple eigenvalues. The eigenvector of one is the same for
     every probe, where each finds a vector of its own in a larger eigenspace: so an eigenvalue
-    settles once two probes have found one vector, and no other has found another one. A single
-    probe takes each for simple but for those that carry more weight than a simple one would in
-    99.9 % of cases, and all of an exhausted Krylov space, where some are multiple.
+    settles, in all probes, once two have found one vector, and no other has found another one. A
+    single probe takes each for simple but for those that carry more weight than a simple one would
+    in 99.9 % of cases, and all of an exhausted Krylov space, where some are multiple.
     """
     found = [converged(part, rounding) for part in parts]
     if len(parts) == 1:
@@ -238,42 +240,49 @@ def settled(parts: list[Quadrature], dim: int, rounding: float) -> list[Quadratu
         light = parts[0].weights * dim <= HEAVIEST_SIMPLE
         simple = [found[0][0] & light & (not exhausted)]
     else:
-        simple = _found_twice(parts, found, rounding)
+        simple = _of_simple_eigenvalues(parts, found, rounding)
     return [
         _with_eigenvalues(part, chosen, angles, dim)
         for part, chosen, (_, angles) in zip(parts, simple, found, strict=True)
     ]
 
 
-def _found_twice(
+def _of_simple_eigenvalues(
     parts: list[Quadrature],
     found: list[tuple[Bool[Tensor, " n"], Float64[Tensor, " n"]]],
     rounding: float,
 ) -> list[Bool[Tensor, " n"]]:
-    """Which converged Ritz pairs of each probe another one has found, too, and none otherwise."""
-    masks = [mask for mask, _ in found]
-    values, marks, errors, angles = (
-        torch.cat([column[mask] for column, mask in zip(columns, masks, strict=True)])
+    """Which Ritz pairs of each probe are those of an eigenvalue that two probes find simple.
+
+    One of the two has converged, and their vectors are exact enough to be told from others. Then
+    it settles in each probe, also where little of it was drawn, so that it has not converged yet:
+    a choice by what was drawn would make all that is left out too small.
+    """
+    candidates = [angles <= CLEAR for _, angles in found]
+    values, marks, errors, angles, has_converged = (
+        torch.cat([column[mask] for column, mask in zip(columns, candidates, strict=True)])
         for columns in (
             [part.nodes for part in parts],
             [part.marks for part in parts],
             [part.border.abs() for part in parts],
             [angle for _, angle in found],
+            [mask for mask, _ in found],
         )
     )
-    owner = torch.arange(len(parts)).repeat_interleave(torch.tensor([int(m.sum()) for m in masks]))
+    counts = [int(mask.sum()) for mask in candidates]
+    owner = torch.arange(len(parts)).repeat_interleave(torch.tensor(counts))
     largest = max(part.nodes.abs().max().item() for part in parts)
     errors = errors + 100 * rounding * largest
     near = (values[:, None] - values).abs() <= errors[:, None] + errors
     near &= owner[:, None] != owner
     # Up to the sign; an error of the vector is in its marks a few times at the most.
     apart = torch.minimum(*((marks[:, None] - sign * marks).norm(dim=2) for sign in (1, -1)))
-    same = apart <= 10 * (angles[:, None] + angles) + 1000 * rounding
-    simple = (near & same).any(1) & ~(near & ~same).any(1)
-    chosen = [torch.zeros_like(mask) for mask in masks]
-    for mask, into, part in zip(
-        masks, chosen, simple.split([int(m.sum()) for m in masks]), strict=True
-    ):
+    tolerance = 10 * (angles[:, None] + angles) + 1000 * rounding
+    same, told = apart <= tolerance, tolerance <= TELLING
+    simple = has_converged & (near & same & told).any(1) & ~(near & ~same).any(1)
+    settles = simple | (near & same & simple).any(1)
+    chosen = [torch.zeros_like(mask) for mask in candidates]
+    for mask, into, part in zip(candidates, chosen, settles.split(counts), strict=True):
         into[mask] = part
     return chosen
 
