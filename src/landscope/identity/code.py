@@ -125,6 +125,8 @@ def kept_by(functions: Iterable[FunctionType], attributes: Mapping[str, Any]) ->
     kept: set[str] = set()
     for function in functions:
         kept |= attributes_stored_by(function.__code__)
+        if is_known(function.__globals__.get("__name__", "")):
+            continue
         filled = {name for name in attributes if f".{name}" in filled_by(function.__code__)}
         kept |= {name for name in filled if isinstance(attributes[name], CONTAINERS)}
     return kept
@@ -174,16 +176,17 @@ def globals_of(function: FunctionType) -> dict[str, Any]:
     """The globals that a function of the user's mentions; of its namespaces what it mentions."""
     mentioned = names_in(function.__code__) - filled_by(function.__code__)
     found: dict[str, Any] = {}
-    pending = {name: function.__globals__[name] for name in mentioned & function.__globals__.keys()}
-    opened: list[Any] = []
+    here = function.__globals__
+    pending = [(name, here[name]) for name in sorted(mentioned & here.keys())]
+    opened: set[int] = set()
     while pending:
-        name, value = pending.popitem()
+        name, value = pending.pop(0)
         if not isinstance(value, NAMESPACES):
             found[name] = value
-        elif value not in opened and _is_own(value):
-            opened.append(value)
+        elif id(value) not in opened and _is_own(value):
+            opened.add(id(value))
             here = vars(value)
-            pending |= {f"{name}.{part}": here[part] for part in mentioned & here.keys()}
+            pending += [(f"{name}.{part}", here[part]) for part in sorted(mentioned & here.keys())]
     return found
 
 
