@@ -136,6 +136,14 @@ def test_three_eigenvalues_and_997_zeros(deflate, dtype):
     assert density.kernel.width == pytest.approx(20 / 80, rel=1e-6)
 
 
+def test_atoms_of_a_spectrum_that_is_deflated_whole():
+    values = torch.tensor([2.0, 0.0, 0.0], dtype=torch.float64)
+    (atom,) = spectral_density(DiagonalOperator(values), num_grid=9, deflate=3).atoms()
+    assert abs(atom.location) <= atom.error
+    assert atom.share.exact
+    assert atom.share == pytest.approx(2 / 3)
+
+
 def test_a_known_sign_is_used():
     operator = DiagonalOperator(torch.cat([torch.zeros(150), torch.linspace(0, 3, 50)]).double())
     operator.psd = True

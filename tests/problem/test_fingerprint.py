@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from functools import cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import landscope as ls
+from landscope.identity import digest, structure
 
 GENERATOR = torch.Generator().manual_seed(0)
 INPUTS = torch.randn(12, 4, generator=GENERATOR)
@@ -41,7 +44,8 @@ def test_neither_passes_nor_the_mode_of_layers_without_one_matter():
     one.gradient()
     assert one.fingerprint() == expected == problem(network().train()).fingerprint()
     assert one.at(one.weights).fingerprint() == expected
-    assert problem(loss=nn.CrossEntropyLoss()).fingerprint() == expected
+    for reduction in ("mean", "sum"):
+        assert problem(loss=nn.CrossEntropyLoss(reduction=reduction)).fingerprint() == expected
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -144,6 +148,117 @@ def test_options_of_the_users_own_modules_are_seen_and_what_a_pass_leaves_is_not
     others = [Own(2.0), Own(act=torch.sigmoid), Own(act=lambda z: z.tanh() * 2), Own(shift=1.0)]
     found = {problem(other).fingerprint() for other in others}
     assert len(found | {one.fingerprint()}) == 5
+
+
+class Keeping(nn.Module):
+    """Keeps what its passes leave in containers of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.log, self.counts = network(), [], {"passes": 0}
+
+    def note(self, z):
+        self.log.append(len(z))
+        self.counts["passes"] += 1
+
+    def forward(self, x):
+        self.note(x)
+        return self.inner(x)
+
+
+def test_what_a_pass_puts_into_lists_and_dictionaries_is_not_seen():
+    model = Keeping()
+    before = problem(model).fingerprint()
+    model(INPUTS)
+    assert problem(model).fingerprint() == before
+
+
+class InTurn(nn.Module):
+    """Functions that are applied in the order of a dictionary."""
+
+    def __init__(self, **functions):
+        super().__init__()
+        self.inner, self.functions = network(), functions
+
+    def forward(self, x):
+        z = self.inner(x)
+        for function in self.functions.values():
+            z = function(z)
+        return z
+
+
+@cache
+def one_and_a_half():
+    return 1.5
+
+
+@cache
+def two_and_a_half():
+    return 2.5
+
+
+SETTINGS = SimpleNamespace(factor=1.0, inner=SimpleNamespace(factor=1.0))
+
+
+def scaled_by_settings(z):
+    return SETTINGS.factor * SETTINGS.inner.factor * z
+
+
+class Multiplying:
+    """A hook with an option, and a counter."""
+
+    def __init__(self, factor):
+        self.factor, self.calls = factor, 0
+
+    def hook(self, layer, inputs, output):
+        self.calls += 1
+        return self.factor * output
+
+    __call__ = hook
+
+
+def multiply(factor, layer, inputs, output):
+    return factor * output
+
+
+def hooked(hook):
+    model = network()
+    model[0].register_forward_hook(hook)
+    return model
+
+
+PAIRS = {
+    "order": lambda: (InTurn(a=torch.sin, b=torch.exp), InTurn(b=torch.exp, a=torch.sin)),
+    "cached": lambda: (Own(act=one_and_a_half), Own(act=two_and_a_half)),
+    "hooks": lambda: [hooked(Multiplying(factor)) for factor in (1.0, 2.0)],
+    "methods as hooks": lambda: [hooked(Multiplying(factor).hook) for factor in (1.0, 2.0)],
+    "bound hooks": lambda: [hooked(partial(multiply, factor)) for factor in (1.0, 2.0)],
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_options_are_seen_behind_dictionaries_caches_and_hooks(name):
+    one, other = (structure(model) for model in PAIRS[name]())
+    assert one != other
+    assert one == structure(PAIRS[name]()[0])
+
+
+@pytest.mark.parametrize("hook", [Multiplying(2.0), Multiplying(2.0).hook])
+def test_what_a_hook_counts_is_not_seen(hook):
+    model = hooked(hook)
+    before = structure(model)
+    model(INPUTS)
+    assert structure(model) == before
+
+
+def test_settings_in_namespaces_are_seen_where_code_reads_them(monkeypatch):
+    found = {digest(scaled_by_settings)}
+    monkeypatch.setattr(SETTINGS, "unused", 1.0, raising=False)
+    assert digest(scaled_by_settings) in found
+    for namespace in (SETTINGS, SETTINGS.inner):
+        monkeypatch.setattr(namespace, "factor", 2.0)
+        found.add(digest(scaled_by_settings))
+    assert len(found) == 3
 
 
 class Scaled:

@@ -144,6 +144,16 @@ def test_all_numbers_scale_with_the_lengths(scale):
     assert other.gradient_norm / scale == pytest.approx(one.gradient_norm, rel=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize("spread", [1e-60, 1e-100, 1e-150])
+def test_outliers_stand_beside_a_bulk_however_small(spread):
+    less, least = (
+        ls.RandomModel(4, 20, 60, sigma_e=sigma_e).sample().theory() for sigma_e in (1e-20, spread)
+    )
+    assert len(less.outliers) == 3
+    assert least.outliers == pytest.approx(less.outliers, rel=1e-9)
+
+
 @pytest.mark.parametrize("num_params", [10**100, 10**155, 1e300])
 def test_any_number_of_parameters_has_a_theory(num_params):
     huge = ls.RandomModel(4, 20, num_params).sample().theory()

@@ -340,6 +340,19 @@ def test_scalars_are_kept_with_their_attributes(tmp_path):
     assert snapshot.learning_rate.attrs == {"units": "1"}
 
 
+def test_a_run_that_lost_its_reference_is_not_measured_from_another_one(tmp_path):
+    model = make_model()
+    with Recorder(make_problem(model), tmp_path, 2, loss_and_length) as recorder:
+        recorder.step(model, 0)
+    (tmp_path / "reference.safetensors").unlink()
+    with (
+        Recorder(make_problem(model), tmp_path, 2, loss_and_length) as recorder,
+        pytest.raises(ValueError, match="restore it, or name"),
+    ):
+        recorder.step(model, 2)
+    assert recorder.run.steps() == [0]
+
+
 def test_a_bound_reference_and_a_measure_without_one_are_left_alone(tmp_path):
     model = make_model()
     problem = make_problem(model)

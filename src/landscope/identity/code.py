@@ -6,15 +6,24 @@ import hashlib
 import inspect
 import sys
 import textwrap
-from collections.abc import Iterable
+from argparse import Namespace
+from collections import deque
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import _lru_cache_wrapper as Cached
 from functools import cache, partial
 from pathlib import Path
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
 KNOWN = frozenset({*sys.stdlib_module_names, "landscope", "torch", "numpy", "scipy", "xarray"})
 """Packages whose functions and classes are what their names say."""
+
+CONTAINERS = (list, dict, set, deque)
+"""What code fills."""
+
+NAMESPACES = (ModuleType, SimpleNamespace, Namespace)
+"""What code looks names up in."""
 
 CALLED = frozenset(
     {"forward", "__call__", "terms", "gradient", "hessian_vector_product", "hessian_factor",
@@ -88,15 +97,39 @@ _FILLING = {"append", "extend", "insert", "add", "update", "setdefault", "pop", 
 
 @cache
 def filled_by(code: CodeType) -> frozenset[str]:
-    """Names of containers that code fills: a log or a memory of calls, no part of what it is."""
+    """Names of containers that code fills: a log or a memory of calls, no part of what it is.
+
+    Names of variables, and of attributes behind a dot: ``log``, ``.log``.
+    """
     filled: set[str] = set()
     for node in ast.walk(ast.parse(source(code) or "")):
         match node:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)):
-                filled |= {name} if method in _FILLING else set()
-            case ast.Subscript(value=ast.Name(id=name), ctx=ast.Store() | ast.Del()):
-                filled.add(name)
+            case ast.Call(func=ast.Attribute(value=container, attr=method)) if method in _FILLING:
+                filled |= _name_of(container)
+            case ast.Subscript(value=container, ctx=ast.Store() | ast.Del()):
+                filled |= _name_of(container)
     return frozenset(filled)
+
+
+def _name_of(container: ast.expr) -> set[str]:
+    match container:
+        case ast.Name(id=name):
+            return {name}
+        case ast.Attribute(attr=name):
+            return {f".{name}"}
+    return set()
+
+
+def kept_by(functions: Iterable[FunctionType], attributes: Mapping[str, Any]) -> set[str]:
+    """Names of the attributes that functions leave behind: assigned, or containers they fill."""
+    kept: set[str] = set()
+    for function in functions:
+        kept |= attributes_stored_by(function.__code__)
+        if is_known(function.__globals__.get("__name__", "")):
+            continue
+        filled = {name for name in attributes if f".{name}" in filled_by(function.__code__)}
+        kept |= {name for name in filled if isinstance(attributes[name], CONTAINERS)}
+    return kept
 
 
 def functions_in(member: Any) -> list[FunctionType]:
@@ -114,6 +147,8 @@ def functions_in(member: Any) -> list[FunctionType]:
                 pending += [accessors.fget, accessors.fset]
             case partial() as bound:
                 pending.append(bound.func)
+            case Cached() as cached:
+                pending.append(cached.__wrapped__)
     return found
 
 
@@ -138,17 +173,28 @@ def unchecked(function: FunctionType) -> FunctionType:
 
 
 def globals_of(function: FunctionType) -> dict[str, Any]:
-    """The globals that a function of the user's mentions, and those of its modules it mentions."""
+    """The globals that a function of the user's mentions; of its namespaces what it mentions."""
     mentioned = names_in(function.__code__) - filled_by(function.__code__)
     found: dict[str, Any] = {}
-    for name in sorted(mentioned & function.__globals__.keys()):
-        value = function.__globals__[name]
-        if not isinstance(value, ModuleType):
+    here = function.__globals__
+    pending = [(name, here[name]) for name in sorted(mentioned & here.keys())]
+    opened: set[int] = set()
+    while pending:
+        name, value = pending.pop(0)
+        if not isinstance(value, NAMESPACES):
             found[name] = value
-        elif not is_known(value.__name__) and installed_file(value.__name__) is None:
+        elif id(value) not in opened and _is_own(value):
+            opened.add(id(value))
             here = vars(value)
-            found |= {f"{name}.{part}": here[part] for part in mentioned & here.keys()}
+            pending += [(f"{name}.{part}", here[part]) for part in sorted(mentioned & here.keys())]
     return found
+
+
+def _is_own(namespace: Any) -> bool:
+    """Whether it is none of an installed package."""
+    if not isinstance(namespace, ModuleType):
+        return True
+    return not is_known(namespace.__name__) and installed_file(namespace.__name__) is None
 
 
 def mentioned_from(

@@ -82,9 +82,7 @@ class Inside:
             return {"script": getattr(layer, "code", None)}
         if type(layer).__name__ == "OptimizedModule":  # of torch.compile: its child says it all
             return {}
-        stored = _derived(layer).union(
-            *(code.attributes_stored_by(f.__code__) for f in self._methods(layer))
-        )
+        stored = _derived(layer) | code.kept_by(self._methods(layer), vars(layer))
         everything = bool(self._mentioned_by(layer) & _ANYTHING)
         found = {
             name: self._named(value)
@@ -114,6 +112,8 @@ class Inside:
             return "tensor", self._first_names[id(value)]
         if isinstance(value, list | tuple):
             return [self._named(item) for item in value]
+        if type(value) is dict:  # a pass may go through it in its order
+            return [[key, self._named(item)] for key, item in value.items()]
         return value
 
 

@@ -146,6 +146,8 @@ class _Digests:
                 return _mixed(type(value).__name__, self.of(value.__func__))
             case property():
                 return _mixed("property", self.of(value.fget), self.of(value.fset))
+            case code.Cached():
+                return _mixed("cached", self.of(value.__wrapped__))
             case CodeType():
                 return self.of(code.bytecode(value))
             case torch.jit.ScriptFunction():
@@ -200,9 +202,24 @@ class _Digests:
         match hook:
             case FunctionType():
                 return self._of_function(hook, keeps=True)
+            case partial():
+                bound = {**{str(i): value for i, value in enumerate(hook.args)}, **hook.keywords}
+                return _mixed("partial", self._of_hook(hook.func), self._of_constants(bound, True))
             case MethodType():
-                return _mixed("method", self._of_hook(hook.__func__), self.of(type(hook.__self__)))
-        return _mixed("hook", self.of(type(hook)), self._of_constants(_attributes(hook), True))
+                entry, owner = hook.__name__, hook.__self__
+            case _:
+                entry, owner = "__call__", hook
+        mentioned = code.mentioned_from({entry}, type(owner).__mro__)
+        methods = [
+            function
+            for base in type(owner).__mro__
+            for name in mentioned & vars(base).keys() - {"__init__"}
+            for function in code.functions_in(vars(base)[name])
+        ]
+        attributes = _attributes(owner)
+        named = mentioned & attributes.keys() - code.kept_by(methods, attributes)
+        constants = self._of_constants({name: attributes[name] for name in named}, True)
+        return _mixed("hook", entry.encode(), self._of_class(type(owner), mentioned), constants)
 
     def _of_method(self, method: MethodType) -> bytes:
         """Its function and its object: all of it, or the constants that the function mentions."""
@@ -306,7 +323,8 @@ def _reduced(value: Any) -> Any:
 
 
 _PLAIN = (bool, int, float, complex, str, bytes, Enum, Tensor, np.ndarray, np.generic, torch.dtype)
-_CODE = (type, FunctionType, BuiltinFunctionType, staticmethod, classmethod, property, partial)
+_CODE = (type, FunctionType, BuiltinFunctionType, staticmethod, classmethod, property, partial,
+         code.Cached)  # fmt: skip
 
 
 def _is_constant(value: Any, keeps: bool = False) -> bool:

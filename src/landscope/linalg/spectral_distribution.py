@@ -153,6 +153,8 @@ class SpectralDistribution:
         """Eigenvalues that were found, ascending, and how far off they may be."""
         places, errors = [self.known.nodes], [self.known.border]
         for probe in self.probes:
+            if len(probe.nodes) == 0:  # the whole spectrum is known
+                continue
             found, angles = converged(probe, self.precision)
             found = found | ~probe.sampled
             off = torch.where(probe.sampled, probe.border.abs() * angles, probe.border)

@@ -62,8 +62,9 @@ class Fingerprinted(ABC):
         A model is known by its structure and code, and not by what it computes, which rounding
         decides. Code of the user's is compared without comments and layout, installed packages by
         their files, torch by names. Attributes of layers count where the code of a pass mentions
-        them, and not where it assigns them. What is beyond: functions that are reached through
-        objects, data that code reads from elsewhere.
+        them, and not where it assigns them or fills them; constants of modules and namespaces
+        (``argparse.Namespace``) where code reads them. What is beyond: functions that are reached
+        through other objects, data that code reads from elsewhere.
 
         Padding counts as part of an example where no ``attention_mask`` says that it is none.
 

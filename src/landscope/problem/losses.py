@@ -77,7 +77,7 @@ class CrossEntropy:
         self.ignore_index = ignore_index
         self.weight = _checked_weight(weight)
         self.label_smoothing = real("label_smoothing of loss", label_smoothing, "[0, 1]")
-        self.weighted_mean = weighted_mean
+        self.weighted_mean = weighted_mean and weight is not None
 
     @classmethod
     def from_module(cls, criterion: nn.CrossEntropyLoss) -> "CrossEntropy":

@@ -116,7 +116,8 @@ class Outliers:
             return np.zeros(len(self.branches(1.0)))
         at = self.residuals.at(self._start)
         heights = np.linalg.eigvalsh(self._matrix(at))[::-1]
-        signal = np.linalg.norm(at.root.T @ self.curvature.B(0.0) @ at.root)
+        # The spectral norm: squares of the Frobenius norm overflow beside a tiny edge.
+        signal = np.linalg.norm(at.root.T @ self.curvature.B(0.0) @ at.root, 2)
         return np.where(heights > ROUNDING * max(heights[0], signal), heights, 0.0)
 
     @property

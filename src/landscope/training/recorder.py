@@ -318,6 +318,12 @@ class Recorder:
         """Rebuild the problem that was recorded first, or let it be this one."""
         stored = self._of_run(Run.reference)
         if stored is None:
+            if self._measured:
+                raise ValueError(
+                    f"run has no reference.safetensors, which the drifts at its "
+                    f"{len(self._measured)} measured steps are measured from; restore it, or name "
+                    "another folder"
+                )
             if self.run:
                 self.run.write_reference(here.state())
             return here
