@@ -84,6 +84,13 @@ def test_errors_cover_the_exact_eigenpairs_of_any_seed(name):
             check(name, seed, 1 + seed % 7, tol)
 
 
+@pytest.mark.parametrize("seed", [1, 2, 15])
+def test_an_eigenvector_within_the_residuals_of_few_steps_is_found(seed):
+    """The space of the first vector is all but exhausted: what a second one is new to is null."""
+    pairs, _ = check("low rank", seed, 2, 1e-1)
+    torch.testing.assert_close(pairs.values, pairs.values.new_tensor([4.0, 2.0]), rtol=0.02, atol=0)
+
+
 def test_errors_are_small_where_eigenvalues_stand_apart():
     _, errors = check("outliers", 0, 6, 1e-6)
     assert errors.angles.max() < 1e-4

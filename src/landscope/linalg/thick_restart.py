@@ -162,13 +162,14 @@ class ThickRestart:
             if not found.points:
                 self.none_missed = not bool(unconverged[: self.k].any())
                 return None
-            before = krylov.basis.size
-            krylov.add(self._fresh())
+            before, fresh = krylov.basis.size, self._fresh()
+            krylov.add(fresh)
             if krylov.basis.size == before:
                 self.none_missed = True
                 return None
-            weights = torch.zeros(len(found.points), krylov.basis.size, dtype=torch.float64)
-            weights[:, -1] = 1
+            # With what of it lies in W already, where an eigenvector may hide as well.
+            w = krylov.basis.gram(fresh)[:, 0] / self.product.space.norms(fresh)
+            weights = w.repeat(len(found.points), 1)
             self.probe = Probe(found, self.values, weights)
         beyond = self.probe.margins.beyond(self.values)
         if (beyond & unconverged).any():
