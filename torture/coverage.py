@@ -120,7 +120,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=RESULTS)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    found = []
+    found = json.loads(chosen.out.read_text(encoding="utf-8")) if chosen.out.exists() else []
+    found = [row for row in found if row["spectrum"] not in chosen.spectra]  # others are kept
     for spectrum in chosen.spectra:
         start = time.monotonic()
         found += measure(spectrum, chosen.runs)
