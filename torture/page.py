@@ -110,7 +110,7 @@ def _environments(found: Mapping[str, Mapping[str, Any]]) -> str:
         lines.append(f"| {row} |")
     for one in found.values():
         if one["environment"] == "native":
-            lines.append(f"\nWith nothing beside it `native` took {one['minutes']} min.")
+            lines.append(f"\n`native` took {one['minutes']} min on two cores.")
     return "\n".join(lines)
 
 
