@@ -69,8 +69,11 @@ def density(values: np.ndarray, deflate: str | int, A: Matrix, seed: int) -> Hit
     )
     low, high = (end.numpy() for end in found.interval())
     true = norm(values, 0.15 * reach).pdf(found.grid.numpy()[:, None]).mean(1)
+    rounding = 1e-12 * true.max()
     shown = true > 1e-2 * true.max()
-    return {"smoothed density": ((low <= true) & (true <= high))[shown]}
+    return {
+        "smoothed density": ((low - rounding <= true) & (true <= high + rounding))[shown],
+    }
 
 
 def estimates(values: np.ndarray) -> dict[str, Callable[[Matrix, int], Hits]]:
