@@ -8,6 +8,7 @@ no permission could do to root. All of this is Linux's; what it shows of files h
 import contextlib
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -66,6 +67,10 @@ class Attempt:
     def text(self) -> str:
         """What it has said."""
         return self.said.read_text(encoding="utf-8", errors="replace")
+
+    def last_words(self) -> str:
+        """The end of it, without the folders in which this machine keeps Python's files."""
+        return re.sub(r'"[^"]*/(site-packages|python3\.\d+)/', '"', self.text())[-500:]
 
 
 def _become(work: Callable[[], int], said: Path) -> None:
@@ -178,7 +183,7 @@ def double(subject: Subject, folder: Path, seconds: float, chance: random.Random
             attempt.send(signal.SIGKILL)
             return Blow(hit, "neither of two writers ended")
         if end not in (0, 1) or _is_unreadable(attempt.text()):
-            return Blow(hit, f"one of two writers ended with {end}: {attempt.text()[-500:]}")
+            return Blow(hit, f"one of two writers ended with {end}: {attempt.last_words()}")
     if 0 not in ends:
         return Blow(hit, "both of two writers gave up")
     return Blow(hit)
@@ -218,7 +223,7 @@ def _signalled(
         attempt.wait(PROMPT_SECONDS)
         return Blow(hit, f"it went on for {PROMPT_SECONDS:.0f} seconds after {number.name}")
     if status not in (0, *statuses) or _is_unreadable(attempt.text()):
-        return Blow(hit, f"{number.name} ended it with {status}: {attempt.text()[-500:]}")
+        return Blow(hit, f"{number.name} ended it with {status}: {attempt.last_words()}")
     return Blow(hit)
 
 
@@ -229,7 +234,7 @@ def _failed(attempt: Attempt, status: int | None) -> Blow:
         return Blow(True, "it hung where it could not write")
     if status not in (0, 1) or _is_unreadable(attempt.text()):
         return Blow(
-            True, f"it ended with {status} where it could not write: {attempt.text()[-500:]}"
+            True, f"it ended with {status} where it could not write: {attempt.last_words()}"
         )
     return Blow(status == 1)
 

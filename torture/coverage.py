@@ -8,13 +8,14 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from scipy.stats import norm
+from tests.linalg.conftest import MatrixOperator, symmetric_matrix
 
 from landscope.linalg import diagonal, frobenius_norm, spectral_density, trace
 
@@ -31,36 +32,19 @@ SPECTRA = {
 }
 
 
-class Matrix:
-    """A symmetric matrix with these eigenvalues and random eigenvectors."""
-
-    def __init__(self, values: np.ndarray) -> None:
-        values = torch.as_tensor(values, dtype=torch.float64)
-        generator = torch.Generator().manual_seed(0)
-        gaussian = torch.randn(len(values), len(values), generator=generator, dtype=values.dtype)
-        Q = torch.linalg.qr(gaussian).Q
-        self.entries = Q * values @ Q.T
-        self.shape, self.dtype, self.device = self.entries.shape, values.dtype, values.device
-        self.num_products = 0
-
-    def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
-        self.num_products += 1 if vectors.ndim == 1 else vectors.shape[1]
-        return self.entries @ vectors
+Hits = np.ndarray
+"""Whether each interval of a run covers."""
 
 
-Hits = Mapping[str, np.ndarray]
-"""Whether each interval of a run covers, by what is estimated."""
-
-
-def number(estimate: Callable, exact: Callable, name: str, A: Matrix, seed: int) -> Hits:
+def number(estimate: Callable, exact: Callable, A: MatrixOperator, seed: int) -> Hits:
     """An estimate of one number or of one for each entry."""
-    found = estimate(A, seed=seed)
+    found = estimate(A, num_probes=20, seed=seed)
     low, high = (np.asarray(end) for end in found.interval())
-    true = np.asarray(exact(A.entries))
-    return {name: np.atleast_1d((low <= true) & (true <= high))}
+    true = np.asarray(exact(A.matrix))
+    return np.atleast_1d((low <= true) & (true <= high))
 
 
-def density(values: np.ndarray, deflate: str | int, A: Matrix, seed: int) -> Hits:
+def density(values: np.ndarray, deflate: str | int, A: MatrixOperator, seed: int) -> Hits:
     """The curve that is drawn, where it is a hundredth of its peak or more."""
     reach = np.ptp(values)
     limits = values.min() - 0.1 * reach, values.max() + 0.1 * reach
@@ -71,48 +55,41 @@ def density(values: np.ndarray, deflate: str | int, A: Matrix, seed: int) -> Hit
     true = norm(values, 0.15 * reach).pdf(found.grid.numpy()[:, None]).mean(1)
     rounding = 1e-12 * true.max()
     shown = true > 1e-2 * true.max()
-    return {
-        "smoothed density": ((low - rounding <= true) & (true <= high + rounding))[shown],
-    }
+    return ((low - rounding <= true) & (true <= high + rounding))[shown]
 
 
-def estimates(values: np.ndarray) -> dict[str, Callable[[Matrix, int], Hits]]:
+def estimates(values: np.ndarray) -> dict[str, Callable[[MatrixOperator, int], Hits]]:
     """Everything that is estimated of a matrix with these eigenvalues."""
-    of_trace = {
-        f"trace, {method}": partial(trace, num_probes=20, method=method)
+    traces = {
+        f"trace, {method}": partial(number, partial(trace, method=method), torch.trace)
         for method in ("xtrace", "hutch++", "hutchinson")
     }
-    found = {name: partial(number, one, torch.trace, name) for name, one in of_trace.items()}
-    F = partial(frobenius_norm, num_probes=20)
-    d = partial(diagonal, num_probes=20)
-    found["Frobenius norm"] = partial(number, F, torch.linalg.norm, "Frobenius norm")
-    found["diagonal"] = partial(number, d, torch.diagonal, "diagonal")
-    found["density"] = partial(density, values, 0)
-    found["density, deflated"] = partial(density, values, "converged")
-    return found
+    return traces | {
+        "Frobenius norm": partial(number, frobenius_norm, torch.linalg.norm),
+        "diagonal": partial(number, diagonal, torch.diagonal),
+        "smoothed density": partial(density, values, 0),
+        "smoothed density, deflated": partial(density, values, "converged"),
+    }
 
 
 def measure(spectrum: str, num_runs: int) -> list[dict]:
     """Coverage of each estimate: the mean over its intervals, the least and the largest."""
     values = np.asarray(SPECTRA[spectrum], dtype=np.float64)
-    A = Matrix(values)
+    A = MatrixOperator(symmetric_matrix(values))
     rows = []
-    for way, run in estimates(values).items():
-        hits = [run(A, seed) for seed in range(num_runs)]
-        for name in hits[0]:
-            share = np.mean([one[name] for one in hits], axis=0)
-            told = name if name == way else f"{name}, deflated" if "deflated" in way else name
-            rows.append(
-                {
-                    "spectrum": spectrum,
-                    "estimate": told,
-                    "intervals": len(share),
-                    "runs": num_runs,
-                    "mean": round(float(share.mean()), 4),
-                    "least": round(float(share.min()), 4),
-                    "largest": round(float(share.max()), 4),
-                }
-            )
+    for name, run in estimates(values).items():
+        share = np.mean([run(A, seed) for seed in range(num_runs)], axis=0)
+        rows.append(
+            {
+                "spectrum": spectrum,
+                "estimate": name,
+                "intervals": len(share),
+                "runs": num_runs,
+                "mean": round(float(share.mean()), 4),
+                "least": round(float(share.min()), 4),
+                "largest": round(float(share.max()), 4),
+            }
+        )
     return rows
 
 

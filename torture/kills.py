@@ -71,7 +71,7 @@ def attack_runs(
                 before = after
             last = Attempt(subject, place / "run", said)
             if last.wait(LONGEST_RUN) != 0:
-                faults.append(f"after {name} it did not go on: {last.text()[-500:]}")
+                faults.append(f"after {name} it did not go on: {last.last_words()}")
                 continue
             found = subject.finished(place / "run")
             faults += [f"at the end: {text}" for text in _deviations(found, expected)]
