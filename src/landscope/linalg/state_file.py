@@ -85,7 +85,8 @@ class StateFile:
                 if written is not None and written != self._digest(written):
                     raise ValueError("it does not hold what was written there")
                 names = [name for name in set(file.keys()) if not name.startswith(_VECTOR)]
-                return arguments, {name: file.get_tensor(name) for name in names}
+                # In memory of their own: where numbers lie in the file decides how products round.
+                return arguments, {name: file.get_tensor(name).clone() for name in names}
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise ValueError(damaged(self.path)) from error
 
