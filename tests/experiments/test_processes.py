@@ -1,4 +1,5 @@
 import os
+import signal
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
@@ -31,6 +32,18 @@ def test_a_task_is_tried_again_as_often_as_asked(tmp_path, process):
         process.submit(failing, tmp_path / "attempts").result()
     assert process.submit(os.getpid).result() != os.getpid()
     assert (tmp_path / "attempts").read_text().splitlines() == ["once"] * 3
+
+
+def interrupt(pid):
+    os.kill(os.getpid(), signal.SIGINT)
+    return pid != os.getpid()
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals are not blocked here")
+def test_an_interruption_does_not_reach_a_process_that_still_imports(process):
+    """What a process inherits from the thread that begins it holds before its first line."""
+    assert process.submit(interrupt, os.getpid()).result()
+    assert process.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result() == {signal.SIGINT}
 
 
 @pytest.mark.parametrize(

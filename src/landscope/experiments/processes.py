@@ -44,7 +44,7 @@ class Processes(Executor):
         count = whole("processes", count, 1, MOST_PROCESSES)
         retries = whole("retries", retries, 0, MOST_PROCESSES)
         self._retries = retries
-        self._threads = ThreadPoolExecutor(count)
+        self._threads = ThreadPoolExecutor(count, initializer=_block_interruptions)
         self._of_thread = threading.local()
         self._begun: list[ProcessPoolExecutor] = []
         self._context = multiprocessing.get_context("spawn")
@@ -91,6 +91,12 @@ class Processes(Executor):
 def free_processes(device: str, cpus: int = 1) -> int:
     """Count the tasks of so many CPUs that fit beside each other here; one on a GPU."""
     return 1 if device != "cpu" else max(1, available_cpus() // cpus)
+
+
+def _block_interruptions() -> None:
+    """Keep Ctrl-C from this thread, and from what it begins while that still imports (POSIX)."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def _end_with_parent(stopped: Event) -> None:
