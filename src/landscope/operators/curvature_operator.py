@@ -42,7 +42,8 @@ class CurvatureOperator(LinearOperator):
         super().__init__((problem.num_params,) * 2, problem.dtype, problem.device)
         self.problem = problem
         self.ranks = problem.ranks
-        self._sum = BatchSum(problem.local, self.derivative, method, memory_limit, self_check)
+        with problem.together():
+            self._sum = BatchSum(problem.local, self.derivative, method, memory_limit, self_check)
 
     def expect(self, num_products: int) -> None:
         """Hear that so many products are to come: the way of computing them is chosen by it."""
@@ -53,8 +54,8 @@ class CurvatureOperator(LinearOperator):
         return digest([type(self), self.problem.fingerprint()])
 
     @abstractmethod
-    def derivative(self, batch: Batch) -> BatchDerivative:
-        """What is summed over the data."""
+    def derivative(self, problem: Problem, batch: Batch) -> BatchDerivative:
+        """What is summed over the data of a problem."""
 
     ridge = 0.0
     """λ of a multiple of the identity that is added to the sum over the data."""

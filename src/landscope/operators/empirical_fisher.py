@@ -4,6 +4,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from landscope.operators.gauss_newton import GaussNewton
+from landscope.problem import Loss
 
 
 class EmpiricalFisher(GaussNewton):
@@ -36,12 +37,13 @@ class EmpiricalFisher(GaussNewton):
 
     kind = "empirical_fisher"
 
+    @staticmethod
     def logit_map(
-        self,
+        loss: Loss,
         logits: Float[Tensor, "T C"],
         targets: Shaped[Tensor, "T ..."],
         vectors: Float[Tensor, "T C"],
     ) -> Float[Tensor, "T C"]:
         """r^μ (r^μ · v^μ) for each vector."""
-        r = self.problem.loss_terms.gradient(logits, targets)
+        r = loss.gradient(logits, targets)
         return r * (r * vectors).sum(1, keepdim=True)

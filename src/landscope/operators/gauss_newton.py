@@ -1,10 +1,12 @@
 """The generalised Gauss–Newton matrix G = (1/N) Σ_μ (J^μ)ᵀ M^μ J^μ: the G-term."""
 
+from functools import partial
+
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from landscope.operators.curvature_operator import CurvatureOperator
-from landscope.problem import Batch
+from landscope.problem import Batch, Loss, Problem
 from landscope.problem.linear_head import large_head
 from landscope.products import GaussNewtonVector, LargeOutputVector
 from landscope.products.batch_derivative import BatchDerivative
@@ -44,18 +46,20 @@ class GaussNewton(CurvatureOperator):
 
     kind = "gauss_newton"
 
-    def derivative(self, batch: Batch) -> BatchDerivative:
+    def derivative(self, problem: Problem, batch: Batch) -> BatchDerivative:
         """Jᵀ M J of the batch."""
-        head = large_head(self.problem)
+        logit_map = partial(self.logit_map, problem.loss_terms)
+        head = large_head(problem)
         if head is not None:
-            return LargeOutputVector(self.problem, batch, self.kind, self.logit_map, head)
-        return GaussNewtonVector(self.problem, batch, self.kind, self.logit_map)
+            return LargeOutputVector(problem, batch, self.kind, logit_map, head)
+        return GaussNewtonVector(problem, batch, self.kind, logit_map)
 
+    @staticmethod
     def logit_map(
-        self,
+        loss: Loss,
         logits: Float[Tensor, "T C"],
         targets: Shaped[Tensor, "T ..."],
         vectors: Float[Tensor, "T C"],
     ) -> Float[Tensor, "T C"]:
         """M^μ times each vector."""
-        return self.problem.loss_terms.hessian_vector_product(logits, targets, vectors)
+        return loss.hessian_vector_product(logits, targets, vectors)

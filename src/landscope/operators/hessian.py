@@ -1,7 +1,7 @@
 """The Hessian H = ∂²L/∂W² of the mean loss."""
 
 from landscope.operators.curvature_operator import CurvatureOperator
-from landscope.problem import Batch
+from landscope.problem import Batch, Problem
 from landscope.products import HessianVector
 
 
@@ -34,11 +34,11 @@ class Hessian(CurvatureOperator):
     array([0.5, 0.5, 0.5, 0.5], dtype=float32)
     """
 
-    def derivative(self, batch: Batch) -> HessianVector:
+    def derivative(self, problem: Problem, batch: Batch) -> HessianVector:
         """The Hessian of the batch's summed loss."""
-        terms, targets = self.problem.loss_terms.terms, batch.targets.to(self.device)
+        terms, targets = problem.loss_terms.terms, batch.targets.to(problem.device)
         return HessianVector(
-            self.problem, batch, "loss", lambda z, targets: terms(z, targets).sum(), [targets]
+            problem, batch, "loss", lambda z, targets: terms(z, targets).sum(), [targets]
         )
 
     @property

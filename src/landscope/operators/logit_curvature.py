@@ -3,7 +3,7 @@
 import torch
 
 from landscope.operators.curvature_operator import CurvatureOperator
-from landscope.problem import Batch
+from landscope.problem import Batch, Problem
 from landscope.products import HessianVector
 
 
@@ -36,12 +36,12 @@ class LogitCurvature(CurvatureOperator):
     0.0
     """
 
-    def derivative(self, batch: Batch) -> HessianVector:
+    def derivative(self, problem: Problem, batch: Batch) -> HessianVector:
         """The Hessian of Σ_μ r^μ·z^μ with the residuals r^μ held fixed."""
-        w, targets = self.problem.weights, batch.targets.to(self.device)
+        targets = batch.targets.to(problem.device)
         with torch.no_grad():
-            logits = self.problem.batch_logits(batch)(w)
-            residuals = self.problem.loss_terms.gradient(logits, targets)
+            logits = problem.batch_logits(batch)(problem.weights)
+            residuals = problem.loss_terms.gradient(logits, targets)
         return HessianVector(
-            self.problem, batch, "logits", lambda z, residuals: (residuals * z).sum(), [residuals]
+            problem, batch, "logits", lambda z, residuals: (residuals * z).sum(), [residuals]
         )

@@ -1,7 +1,5 @@
 """The logit Jacobian J, whose rows are the logit gradients J_k^μ."""
 
-from functools import partial
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -56,10 +54,11 @@ class LogitJacobian(LinearOperator):
         super().__init__(shape, problem.dtype, problem.device)
         self.problem = problem
         self.ranks = problem.ranks
-        self._forward, self._adjoint = (
-            BatchSum(problem.local, partial(derivative, problem), method, memory_limit, self_check)
-            for derivative in (JacobianForward, JacobianAdjoint)
-        )
+        with problem.together():
+            self._forward, self._adjoint = (
+                BatchSum(problem.local, derivative, method, memory_limit, self_check)
+                for derivative in (JacobianForward, JacobianAdjoint)
+            )
 
     def expect(self, num_products: int) -> None:
         """Hear that so many products are to come, from either side."""

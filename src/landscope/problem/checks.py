@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from landscope.arguments import real, shown
 from landscope.distributed import Ranks
@@ -100,6 +102,46 @@ def check_one_device(named: Mapping[str, Tensor], what: str) -> torch.device:
     if first.type == "meta":
         raise ValueError(f"{what} has {first_name} on device meta, which holds no numbers")
     return first
+
+
+def check_real(parameters: Mapping[str, Tensor]) -> None:
+    """Refuse complex parameters, along which there are two directions each.
+
+    Raises
+    ------
+    TypeError
+        Naming the parameter.
+    """
+    for name, value in parameters.items():
+        if value.is_complex():
+            raise TypeError(
+                f"model has the complex parameter {name!r}; weight space is real: hold its real "
+                "and imaginary parts in one real parameter and join them in forward by "
+                "torch.view_as_complex"
+            )
+
+
+def check_unchanged(before: Mapping[str, int], state: Mapping[str, Tensor]) -> None:
+    """Refuse a model that changes its own weights in place on some data.
+
+    Parameters
+    ----------
+    before : mapping of names to versions
+        Of each tensor of the state, before the passes.
+    state : mapping of names to tensors
+        After them.
+
+    Raises
+    ------
+    ValueError
+        Naming the first tensor.
+    """
+    for name, value in state.items():
+        if value._version != before[name]:
+            raise ValueError(
+                f"model changes {name!r} in place in a forward pass on some of the data, so that "
+                "no pass is like another; let it compute with a copy"
+            )
 
 
 def check_finite_state(parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor]) -> None:
@@ -238,6 +280,44 @@ def check_deterministic(network: Network, state: Mapping[str, Tensor], batch: An
         Saying so.
     """
     check_same_logits(*(network(state, batch)[0] for _ in range(2)))
+
+
+def rounding_of(network: Network, state: Mapping[str, Tensor], batch: Any) -> float:
+    """Relative rounding of the coarsest dtype in which a model computes on its way.
+
+    Raises
+    ------
+    ValueError
+        For half precision in a model of another, as by autocast within forward.
+    """
+    with _Precisions() as precisions:
+        z, _ = network(state, batch)
+    coarsest = max(precisions.dtypes | {z.dtype}, key=lambda dtype: torch.finfo(dtype).eps)
+    own = max(x.element_size() for x in state.values() if x.is_floating_point())
+    if coarsest.itemsize < 4 <= own:
+        raise ValueError(
+            f"model computes in {coarsest} within forward (torch.autocast, or a cast of its own), "
+            "which rounds every derivative; switch that off, and choose the precision with "
+            "Problem(dtype=...)"
+        )
+    return torch.finfo(coarsest).eps
+
+
+class _Precisions(TorchDispatchMode):
+    """See the floating dtypes of all results."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dtypes: set[torch.dtype] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = func(*args, **(kwargs or {}))
+        self.dtypes |= {x.dtype for x in tree_leaves(result) if _has_floats(x)}
+        return result
+
+
+def _has_floats(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
 
 
 def check_same_logits(first: Float[Tensor, "..."], second: Float[Tensor, "..."]) -> None:

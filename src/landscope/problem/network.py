@@ -10,11 +10,13 @@ from jaxtyping import Int64
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._pytree import tree_map_only
 
 from landscope.identity import changed_by_training, structure
 from landscope.identity.code import functions_in, names_in
 from landscope.problem.batch_statistics import use_batch_statistics
 from landscope.problem.forward import Forward
+from landscope.problem.recomputation import without_reentrant_checkpoints
 from landscope.problem.terms import flatten_logits
 from landscope.problem.written_out import write_out
 
@@ -38,15 +40,56 @@ class Network(Protocol):
 
 
 @contextmanager
-def differentiable_attention() -> Iterator[None]:
-    """Attention on the MATH backend, and no fused layers: the only ones with all derivatives."""
+def differentiable() -> Iterator[None]:
+    """Attention on the MATH backend, no fused layers, no passes within passes: all derivatives."""
     fused_layers = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with sdpa_kernel(SDPBackend.MATH):
+        with sdpa_kernel(SDPBackend.MATH), without_reentrant_checkpoints():
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused_layers)
+
+
+class Evaluation:
+    """How a model of the user's is run: what it changes in place, and whether it needs gradients.
+
+    It learns both from the first pass, and hands every pass copies of what the model changes, such
+    as a buffer that counts calls.
+    """
+
+    def __init__(self, model: Callable[[Mapping[str, Tensor], Any], Any]) -> None:
+        self._model = model
+        self._differentiates = False
+        self._changed: frozenset[str] | None = None
+
+    def __call__(self, state: Mapping[str, Tensor], batch: Any) -> Any:
+        """What the model gives; without a graph where gradients are switched off."""
+        if self._changed is None:
+            return self._first(state, batch)
+        own = {name: state[name].clone() for name in self._changed}
+        return self._run({**state, **own}, batch)
+
+    def _first(self, state: Mapping[str, Tensor], batch: Any) -> Any:
+        copies = {name: value.detach().clone() for name, value in state.items()}
+        try:
+            output = self._run(copies, batch)
+        except RuntimeError as error:
+            if torch.is_grad_enabled() or "does not require grad" not in str(error):
+                raise
+            self._differentiates = True
+            output = self._run(copies, batch)
+        self._changed = frozenset(name for name, copy in copies.items() if copy._version)
+        return output
+
+    def _run(self, state: Mapping[str, Tensor], batch: Any) -> Any:
+        graph = torch.is_grad_enabled()
+        with differentiable(), torch.set_grad_enabled(graph or self._differentiates):
+            if not self._differentiates:
+                return self._model(state, batch)
+            # Without the data's own names: a model may ask for gradients in its inputs.
+            output = self._model(state, tree_map_only(Tensor, Tensor.detach, batch))
+        return output if graph else tree_map_only(Tensor, Tensor.detach, output)
 
 
 class ModuleNetwork:
@@ -65,6 +108,7 @@ class ModuleNetwork:
         if batch_statistics:
             use_batch_statistics(copied)
         self._call = _Call(copied, forward)
+        self._evaluation = Evaluation(self._called_with)
 
     @property
     def module(self) -> nn.Module:
@@ -81,10 +125,12 @@ class ModuleNetwork:
 
     def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         """Logits and targets of the batch."""
-        with differentiable_attention():
-            return functional_call(
-                self._call, {f"model.{name}": value for name, value in state.items()}, (batch,)
-            )
+        return self._evaluation(state, batch)
+
+    def _called_with(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
+        return functional_call(
+            self._call, {f"model.{name}": value for name, value in state.items()}, (batch,)
+        )
 
 
 class FunctionNetwork:
@@ -93,6 +139,7 @@ class FunctionNetwork:
     def __init__(self, function: Callable[..., Any], forward: Forward) -> None:
         self._function = function
         self._forward = forward
+        self._evaluation = Evaluation(self._called_with)
 
     @property
     def module(self) -> None:
@@ -109,12 +156,13 @@ class FunctionNetwork:
 
     def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         """Logits and targets of the batch."""
+        return self._evaluation(state, batch)
 
+    def _called_with(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         def model(*inputs: Any, **named_inputs: Any) -> Any:
             return self._function(dict(state), *inputs, **named_inputs)
 
-        with differentiable_attention():
-            return self._forward(model, batch)
+        return self._forward(model, batch)
 
 
 class OtherHead:

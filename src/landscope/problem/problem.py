@@ -11,7 +11,6 @@ import torch
 import torch.distributed as dist
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
-from torch.func import grad
 from torch.utils._pytree import tree_map
 
 from landscope import arguments as check
@@ -41,8 +40,10 @@ from landscope.problem.network import (
     floating_to,
 )
 from landscope.problem.parameters import Layout, Selection, select_parameters
+from landscope.problem.reverse_mode import gradient_at
 from landscope.problem.terms import flatten_logits
 from landscope.problem.unsharded import unsharded
+from landscope.problem.written_out import padding_rows, shorten_rows
 
 LOGIT_BYTES = 32 * 2**20
 """Logits that exist at a time, where one example has fewer."""
@@ -130,6 +131,8 @@ class Problem(Fingerprinted):
     """C, the number of logits."""
     normalizer: float
     """What sums over loss terms are divided by: N, or the sum of the terms' class weights."""
+    rounding: float
+    """Relative rounding of the coarsest dtype in which the model computes."""
     _all_batches: tuple[Batch, ...] | None
     own_terms: slice
     """Which of the N loss terms are those of this process's data."""
@@ -210,6 +213,7 @@ class Problem(Fingerprinted):
         home = checks.check_one_device(parameters | buffers, "model")
         # "cuda" is the present one: its vectors say which.
         self.device = home if device is None else checks.checked_device(device)
+        checks.check_real(parameters)
         selected = select_parameters(parameters, selection)
         self.dtype = _working_dtype(dtype, list(parameters.values()))
         if hasattr(self.loss_terms, "to"):
@@ -219,6 +223,8 @@ class Problem(Fingerprinted):
             name: floating_to(value.detach(), self.device, self.dtype).clone()
             for name, value in (parameters | buffers).items()
         }
+        if isinstance(model, nn.Module):
+            state = shorten_rows(model, state)
         self._layout = Layout({name: state[name].shape for name in selected})
         self._vector = self._layout.flatten({name: state.pop(name) for name in selected})
         self.graphs: dict[
@@ -231,9 +237,11 @@ class Problem(Fingerprinted):
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             if batch_statistics and batch_size is None:
                 batch_size = sys.maxsize  # not cut
+            before = {name: value._version for name, value in self.state().items()}
             self.batches = tuple(
                 self._read(as_batches(data, batch_size, self.ranks if shard else None))
             )
+            checks.check_unchanged(before, self.state())
         self._count()
 
     def __repr__(self) -> str:
@@ -296,6 +304,42 @@ class Problem(Fingerprinted):
         some.graphs, some._digests = {}, {}
         some.num_classes = len(logits)
         return some
+
+    def widened(self) -> "Problem":
+        """The same in float64, with nothing kept.
+
+        Raises
+        ------
+        RuntimeError
+            If the model computes in one dtype only.
+        """
+        wide = copy.copy(self)
+        wide.dtype, wide.graphs, wide._digests = torch.float64, {}, {}
+        wide._vector = self._vector.double()
+        wide._fixed = {
+            name: floating_to(value, self.device, torch.float64)
+            for name, value in self._fixed.items()
+        }
+        if hasattr(self.loss_terms, "to"):
+            wide.loss_terms = self.loss_terms.to(self.device, torch.float64)
+        example = wide._on_device(next(self.batches[0].pieces(1)).data)
+        with torch.no_grad():
+            wide.rounding = checks.rounding_of(self._network, wide.state(), example)
+        return wide
+
+    def without_padding(self, v: Float[Tensor, " D"], tied: bool = False) -> Float[Tensor, " D"]:
+        """A direction with zeros for the rows to which embeddings give no gradient.
+
+        Of weights that another layer uses too, only where ``tied`` says so.
+        """
+        rows = {} if self.module is None else padding_rows(self.module, tied)
+        named = self.unflatten(v.clone())
+        if not rows.keys() & named.keys():
+            return v
+        for name, row in rows.items():
+            if name in named:
+                named[name][row] = 0
+        return self.flatten(named)
 
     @property
     def weights(self) -> Float[Tensor, " D"]:
@@ -372,7 +416,7 @@ class Problem(Fingerprinted):
 
         def part() -> Tensor:
             pieces = list(self._pieces())
-            sums = (grad(self.batch_loss(piece))(w) for _, piece in pieces)
+            sums = (gradient_at(self.batch_loss(piece), w) for _, piece in pieces)
             return self.mean_over_terms(sums, [index for index, _ in pieces])
 
         return self.over_ranks(part, like=w) + self.weight_decay * w
@@ -601,7 +645,9 @@ class Problem(Fingerprinted):
                 self.num_classes = num_classes
                 few = next(batch.pieces(2)) if one_by_one else batch
                 state = self.state()
-                checks.check_deterministic(self._network, state, self._on_device(few.data))
+                first = self._on_device(few.data)
+                checks.check_deterministic(self._network, state, first)
+                self.rounding = checks.rounding_of(self._network, state, first)
                 if not self.batch_statistics:
                     checks.check_examples_independent(self.batch_logits, self._vector, few)
             yield batch
@@ -621,9 +667,8 @@ class Problem(Fingerprinted):
         """All parameters and buffers that a model or a mapping has, named as this model's."""
         if isinstance(where, nn.Module):
             plain = unsharded(unwrapped(where))
-            return fitted(
-                dict(plain.named_parameters()) | dict(plain.named_buffers()), self.state()
-            )
+            own = dict(plain.named_parameters()) | dict(plain.named_buffers())
+            return fitted(shorten_rows(plain, own), self.state())
         module = self.module
         buffers = {} if module is None else dict(module.named_buffers())
         aliases = {} if module is None else tied_names(module)

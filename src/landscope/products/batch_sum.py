@@ -1,7 +1,9 @@
 """A derivative summed over the data: which way it is computed, checked, and kept."""
 
 import math
+import time
 import warnings
+import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -19,6 +21,7 @@ from landscope.problem.measuring import measuring
 from landscope.products.batch_derivative import BatchDerivative, Product
 from landscope.products.method import ProductMethod
 from landscope.products.piece import Piece, PlainPiece, TracedPiece, seconds
+from landscope.products.self_check import FAILURES, SelfCheck, distance
 from landscope.products.traced import TracedProduct
 from landscope.products.work import Work, work_per_example
 from landscope.system.interruption import uncovering_interrupts
@@ -46,18 +49,8 @@ DEFAULT_MEMORY_SHARE = 0.4
 COPIES = 6
 """Memory of a product in work, in activations of its forward pass."""
 
-FEW_EXAMPLES = 8
-"""So many examples tell how large logits are."""
-
-ROUNDINGS = 8
-"""So many times as much as one rounding of them may two ways of computing differ by."""
-
 ROUNDINGS_OF_A_PRODUCT = 100
 """So many roundings of a product apart, two ways give one map."""
-
-
-class WrongDerivativeError(ArithmeticError):
-    """No way of differentiating the model twice gives a derivative that can be right."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +71,8 @@ class Explanation:
         Pieces that the data are cut into, and those of them of which something is kept.
     side_by_side : bool
         Whether the columns of a block are multiplied at once.
+    check : float
+        Time of the comparison with reverse mode before the first product, in gradients.
     """
 
     method: ProductMethod
@@ -87,6 +82,7 @@ class Explanation:
     num_pieces: int
     num_kept: int
     side_by_side: bool
+    check: float
 
     def __str__(self) -> str:
         """In one sentence."""
@@ -94,7 +90,8 @@ class Explanation:
         return (
             f"{self.method.value} ({self.reason}): {self.gradients:.2g} gradients per product, "
             f"{self.num_kept} of {self.num_pieces} pieces of the data kept "
-            f"({self.kept_bytes / 2**20:.0f} MiB), columns of a block {block}"
+            f"({self.kept_bytes / 2**20:.0f} MiB), columns of a block {block}, "
+            f"checked before for {self.check:.2g} gradients"
         )
 
 
@@ -102,9 +99,9 @@ class BatchSum:
     """The derivatives of all data, applied product after product.
 
     The data are cut into pieces whose activations stay in the cache. Second derivatives in torch
-    can be silently wrong, so the first piece's product is compared with reverse mode twice before
-    its first use; on a mismatch, or where torch has no forward mode, the reference is used with a
-    warning. It must be symmetric.
+    can be silently wrong (`self_check`), so the product of every piece is compared with reverse
+    mode twice before its first use; where one differs, or fails at any time, reverse mode is used
+    with a warning.
 
     The product at one point is one map. AUTO picks its way by how many products are expected, and
     changes it after many only if both ways agree to rounding on every piece: at ties (a ReLU at
@@ -115,7 +112,7 @@ class BatchSum:
     problem : Problem
         The model, loss and data at one point of weight space.
     derivative : callable
-        Batch ↦ its derivative.
+        (problem, batch) ↦ its derivative.
     method : ProductMethod or str
         How to compute.
     memory_limit : int, optional
@@ -127,13 +124,14 @@ class BatchSum:
     Raises
     ------
     WrongDerivativeError
-        At the first product, when the reference is no symmetric map either.
+        At construction, where torch cannot differentiate the model twice or does so wrongly; at
+        the first product, where that is not symmetric.
     """
 
     def __init__(
         self,
         problem: Problem,
-        derivative: Callable[[Batch], BatchDerivative],
+        derivative: Callable[[Problem, Batch], BatchDerivative],
         method: ProductMethod | str = ProductMethod.AUTO,
         memory_limit: int | None = None,
         self_check: bool = True,
@@ -148,6 +146,19 @@ class BatchSum:
         self._num_products, self._num_expected = 0, EXPECTED_PRODUCTS
         self._pieces: Sequence[Piece] = ()
         self._traced: Sequence[TracedPiece] = ()
+        self._check = SelfCheck(problem, derivative)
+        self._check_seconds = 0.0
+        if self._self_check and self._asked is not ProductMethod.FINITE_DIFFERENCE:
+            self._check_reverse_mode()
+
+    def _check_reverse_mode(self) -> None:
+        """Once for each kind of derivative of one model, loss and data."""
+        example = next(self._problem.batches[0].pieces(1))
+        known = ("differentiable", self._derivative(self._problem, example).kind)
+        if known not in self._problem.graphs:
+            with measuring():
+                self._check.check_reverse_mode()
+            self._problem.graphs[known] = True
 
     def expect(self, num_products: int) -> None:
         """Hear that so many products are to come, which the way is chosen for."""
@@ -156,18 +167,30 @@ class BatchSum:
     def products(self, v: Float[Tensor, " n"]) -> Iterator[Float[Tensor, " m"]]:
         """A v of each piece."""
         self._prepare(1)
-        return (piece.product(v) for piece in self._pieces)
+        return self._each(lambda piece, _: piece.product(v))
 
     def products_of(self, vectors: Sequence[Tensor]) -> Iterator[Float[Tensor, " m"]]:
         """A v of each piece, each with its own vector."""
         self._prepare(1)
-        return (piece.product(v) for piece, v in zip(self._pieces, vectors, strict=True))
+        return self._each(lambda piece, index: piece.product(vectors[index]))
 
     def block_products(self, V: Float[Tensor, "n k"]) -> Iterator[Float[Tensor, "m k"]]:
         """A V of each piece; what the columns share is done once."""
         self._prepare(V.shape[1])
         columns = V.T.contiguous()
-        return (piece.block_product(columns) for piece in self._pieces)
+        return self._each(lambda piece, _: piece.block_product(columns))
+
+    def _each(self, multiply: Callable[[Piece, int], Tensor]) -> Iterator[Tensor]:
+        for index in range(len(self._pieces)):
+            try:
+                with uncovering_interrupts():
+                    product = multiply(self._pieces[index], index)
+            except FAILURES as failure:
+                if self.method in REFERENCES or isinstance(failure, torch.OutOfMemoryError):
+                    raise
+                self._replace(index, failure)
+                product = multiply(self._pieces[index], index)
+            yield product
 
     @cached_property
     def term_counts(self) -> list[int]:
@@ -193,7 +216,8 @@ class BatchSum:
             One product with the whole operator.
         """
         product()
-        cost = seconds(product) / seconds(self._problem.gradient)
+        gradient = seconds(self._problem.gradient)
+        cost = seconds(product) / gradient
         present = [piece.kept for piece in self._traced if piece.kept is not None]
         return Explanation(
             self.method,
@@ -203,6 +227,7 @@ class BatchSum:
             len(self._traced or self._pieces),
             len(present),
             self._side_by_side,
+            self._check_seconds / gradient,
         )
 
     # --- pieces -----------------------------------------------------------------------------------
@@ -226,7 +251,7 @@ class BatchSum:
     @cached_property
     def _derivatives(self) -> list[BatchDerivative]:
         return [
-            self._derivative(piece)
+            self._derivative(self._problem, piece)
             for batch in self._problem.batches
             for piece in batch.pieces(self._rows_per_piece)
         ]
@@ -255,51 +280,56 @@ class BatchSum:
         if self._asked in TRACED_METHODS:
             try:
                 self._use_traced(self._asked)
-            except UNTRACEABLE as refusal:
+            except FAILURES as refusal:
                 self._use_reference(f"the model cannot be traced ({first_line(refusal)})")
         elif self._asked is not ProductMethod.AUTO:
             self._use_plain(self._asked, "as asked for")
         elif many:
             self._use_way_for_many()
         else:
-            self._use_plain(ProductMethod.FORWARD_OVER_REVERSE, "too few products yet to trace")
+            # What graphs of the data take is still there when they are compared with traced ones.
+            self._use_untraced("too few products yet to trace", self._limit // 2)
         if self._self_check:
+            start = time.perf_counter()
             self._compare_with_reference()
-            self._check_symmetry()
+            if self.method is not ProductMethod.FINITE_DIFFERENCE:
+                self._check.check_symmetry(self._derivatives[0], self._pieces[0])
+            self._check_seconds = time.perf_counter() - start
 
     def _settle(self) -> None:
         """Take the way for many products, if it gives the map that the products so far gave."""
         self._settled = True
         before = self._pieces, self._traced, self.method, self._reason
         self._use_way_for_many()
-        if self.method is before[2]:
+        if self.method in REFERENCES:
             return
-        distance = self._distance_from(before[0])
-        if distance <= self._rounding_of_a_product:
+        try:
+            with uncovering_interrupts():
+                apart = distance(self._derivatives, self._pieces, before[0])
+        except FAILURES:
+            apart = math.inf
+        if apart <= self._rounding_of_a_product:
             return
         found = self.method
         self._pieces, self._traced, self.method, _ = before
-        self._reason = f"{found.value} differs by {distance:.1e}"
-        warnings.warn(
+        self._reason = f"{found.value} differs by {apart:.1e}"
+        self._warn(
             f"products stay {self.method.value}, as the first ones were: {found.value}, which is "
-            f"faster for many, differs by {distance:.1e}, more than rounding, as ways do where a "
-            "ReLU is at zero or two maxima are equal; for its speed build the operator anew with "
-            f"method={found.value!r}",
-            stacklevel=6,
+            f"faster for many, differs by {apart:.1e}, more than rounding"
         )
 
     def _use_way_for_many(self) -> None:
         """Graphs, or where there can be none, what is left without them."""
         try:
             self._use_traced(ProductMethod.LINEARIZED)
-        except UNTRACEABLE as refusal:
+        except FAILURES as refusal:
             self._use_untraced(f"the model cannot be traced ({first_line(refusal)})")
 
-    def _use_untraced(self, why: str) -> None:
-        """Reverse mode through kept graphs where memory holds them, else forward mode."""
+    def _use_untraced(self, why: str, limit: int | None = None) -> None:
+        """Reverse mode twice, through kept graphs where memory holds them."""
         rows = sum(batch.num_rows for batch in self._problem.batches)
-        kept = COPIES * self._work.activations * rows <= self._limit
-        fits, not_kept = ProductMethod.CACHED_GRAPH, ProductMethod.FORWARD_OVER_REVERSE
+        kept = COPIES * self._work.activations * rows <= (self._limit if limit is None else limit)
+        fits, not_kept = ProductMethod.CACHED_GRAPH, ProductMethod.DOUBLE_BACKWARD
         self._use_plain(fits if kept else not_kept, why)
 
     def _use_plain(self, method: ProductMethod, reason: str) -> None:
@@ -316,10 +346,9 @@ class BatchSum:
         self._traced = ()  # graphs that are no longer used keep no memory
 
     def _use_reference(self, why: str) -> None:
-        warnings.warn(
+        self._warn(
             f"the fast derivative product of this model cannot be used, since {why}; the slower "
-            "reference is used",
-            stacklevel=6,
+            "reference is used"
         )
         self._use_plain(ProductMethod.DOUBLE_BACKWARD, why)
 
@@ -375,93 +404,50 @@ class BatchSum:
     # --- self-check -------------------------------------------------------------------------------
 
     def _compare_with_reference(self) -> None:
-        if self.method in (ProductMethod.DOUBLE_BACKWARD, ProductMethod.FINITE_DIFFERENCE):
-            return
-        try:
-            with uncovering_interrupts():
-                error = self._error()
-        except (NotImplementedError, RuntimeError) as refusal:
-            # Only forward mode is missing; what fails in reverse mode too will say so itself.
-            self._use_reference(f"it has no forward-mode derivative ({first_line(refusal)})")
-            return
-        if not self._is_wrong(error):
-            return
-        if self._asked is ProductMethod.AUTO and self.method is ProductMethod.LINEARIZED:
-            self._use_untraced("the traced product is wrong")
-            self._compare_with_reference()
-        else:
-            self._use_reference(f"it differs from double backward by {error:.1e}")
+        """Hold each piece against reverse mode twice, once for all operators at these weights.
 
-    def _error(self) -> float:
-        """Relative distance of the first piece's product from reverse mode twice."""
-        first = self._derivatives[0]
-        return self._distance(first, self._pieces[0], PlainPiece(first.reverse_mode()))
-
-    def _distance_from(self, pieces: Sequence[Piece]) -> float:
-        """Largest relative distance of a piece's product from another way's."""
-        ways = zip(self._derivatives, self._pieces, pieces, strict=True)
-        distances = [self._distance(*both) for both in ways]
-        return math.nan if any(map(math.isnan, distances)) else max(distances)
-
-    def _distance(self, derivative: BatchDerivative, piece: Piece, reference: Piece) -> float:
-        v = self._random_vector(seed=0, length=derivative.length)
-        expected = reference.product(v).double()
-        size = float(expected.norm()) + derivative.scale(v)
-        return float((piece.product(v).double() - expected).norm()) / max(size, 1e-300)
-
-    def _check_symmetry(self) -> None:
-        if self.method is ProductMethod.FINITE_DIFFERENCE:
-            return
-        first = self._derivatives[0]
-        u, v = (self._random_vector(seed, first.length) for seed in (0, 1))
-        asymmetry = first.asymmetry(self._pieces[0].product, u, v)
-        if self._is_wrong(asymmetry):
-            raise WrongDerivativeError(
-                "torch differentiates this model wrongly in every mode (the products miss "
-                f"symmetry by {asymmetry:.1e}); replace the module without a right second "
-                "derivative, such as weight_norm, leave its parameters out with params=, or take "
-                "differences of gradients with method='finite_difference'"
-            )
-
-    def _is_wrong(self, error: float) -> bool:
-        """Whether two ways of computing differ by more than rounding, relative to the product.
-
-        Logits that are rounded by |z|ε move probabilities, and with them curvature, by as much.
-        They are looked at only where the difference is large: there may be many.
+        At other weights graphs are the same, and the first piece says whether they still fit.
         """
-        usual = 1e-8 if self._problem.dtype == torch.float64 else 1e-3
-        return error > usual and error > ROUNDINGS * self._eps * self._largest_logit
+        if self.method in REFERENCES:
+            return
+        known = ("right", self._derivatives[0].kind, self.method, self._rows_per_piece)
+        checked_at = self._problem.graphs.get(known)
+        if checked_at is not None and checked_at() is self._problem.weights:
+            return
+        count = len(self._pieces) if checked_at is None else 1
+        error = self._check.find_error(self._derivatives[:count], self._pieces[:count])
+        if error is None:
+            self._problem.graphs[known] = weakref.ref(self._problem.weights)
+        elif self._asked is ProductMethod.AUTO:
+            self._warn(f"{self.method.value} is not used for this model, since {error}")
+            self._use_untraced(error)
+        else:
+            self._use_reference(error)
+
+    def _replace(self, index: int, failure: Exception) -> None:
+        """Reverse mode twice for a piece whose product fails, whenever it does."""
+        self._warn(
+            f"{self.method.value} fails on some of the data ({first_line(failure)}); the slower "
+            "reference is used there"
+        )
+        pieces = list(self._pieces)
+        pieces[index] = PlainPiece(self._derivatives[index].reverse_mode())
+        self._pieces = pieces
+
+    @staticmethod
+    def _warn(sentence: str) -> None:
+        warnings.warn(sentence, stacklevel=7)
 
     @property
     def _rounding_of_a_product(self) -> float:
         """By so much at most do two ways differ that give one map."""
-        return self._eps * max(ROUNDINGS_OF_A_PRODUCT, ROUNDINGS * self._largest_logit)
-
-    @property
-    def _eps(self) -> float:
-        return torch.finfo(self._problem.dtype).eps
-
-    @cached_property
-    def _largest_logit(self) -> float:
-        batch = self._derivatives[0].batch
-        few = batch.take(torch.arange(min(batch.num_rows, FEW_EXAMPLES)))
-        with torch.no_grad():
-            z = self._problem.batch_logits(few)(self._problem.parameters_vector())
-        return float(z.abs().max()) if z.numel() else 0.0
-
-    def _random_vector(self, seed: int, length: int) -> Float[Tensor, " n"]:
-        generator = torch.Generator(self._problem.device).manual_seed(seed)
-        return torch.randn(
-            length,
-            generator=generator,
-            dtype=self._problem.dtype,
-            device=self._problem.device,
-        )
+        return self._problem.rounding * ROUNDINGS_OF_A_PRODUCT
 
 
 TRACED_METHODS = (ProductMethod.LINEARIZED, ProductMethod.RECOMPUTED, ProductMethod.COMPILED)
-UNTRACEABLE = (NotImplementedError, RuntimeError, TypeError, ValueError)
-"""What tracing raises: no rule, control flow on the data, an operation without a graph."""
+REFERENCES = (ProductMethod.DOUBLE_BACKWARD, ProductMethod.CACHED_GRAPH,
+              ProductMethod.FINITE_DIFFERENCE)  # fmt: skip
+"""What needs no comparison: reverse mode twice, and what is taken where that is wrong."""
 
 
 def checked_method(method: ProductMethod | str) -> ProductMethod:

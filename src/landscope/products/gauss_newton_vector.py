@@ -8,12 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscope.problem import Batch, Problem
+from landscope.problem.reverse_mode import value_and_pullback
 from landscope.products.batch_derivative import (
     BatchDerivative,
     Product,
     leaves_of,
 )
-from landscope.products.jacobian_vector import JacobianForward, value_and_pullback
+from landscope.products.jacobian_vector import JacobianForward
 from landscope.products.operation_graph import trace
 from landscope.products.traced import TracedProduct, partition, write_tangents
 
@@ -68,9 +69,9 @@ class GaussNewtonVector(BatchDerivative):
         """J v and Jᵀ u in reverse mode through kept graphs."""
         return self._through(self._jacobian.cached_graph(), kept=True)
 
-    def finite_difference(self) -> Product:
+    def finite_difference(self, shorter: float = 1.0) -> Product:
         """J v from the logits at two points."""
-        return self._through(self._jacobian.finite_difference())
+        return self._through(self._jacobian.finite_difference(shorter))
 
     def extra_inputs(self) -> list[Tensor]:
         """Targets, and a tangent of the logits for its shape."""

@@ -1,6 +1,7 @@
 """Products of a scalar function's Hessian with vectors: ∇²f(w) v."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,12 +10,8 @@ from torch import Tensor
 from torch.func import grad, jvp
 
 from landscope.problem import Batch, Problem
-from landscope.products.batch_derivative import (
-    BatchDerivative,
-    Product,
-    central_difference,
-    leaves_of,
-)
+from landscope.problem.reverse_mode import derivative, gradient_at
+from landscope.products.batch_derivative import BatchDerivative, Product, leaves_of
 from landscope.products.operation_graph import trace
 from landscope.products.traced import TracedProduct, partition, write_tangents
 
@@ -34,16 +31,9 @@ def double_backward(f: Scalar, w: Float[Tensor, " D"]) -> Product:
 def kept_double_backward(f: Scalar, w: Float[Tensor, " D"]) -> Product:
     """v ↦ ∇(∇f·v), with the graph of ∇f kept."""
     with torch.enable_grad():
-        point = w.detach().clone().requires_grad_()
-        (g,) = torch.autograd.grad(f(point), point, create_graph=True)
-
-    def product(v: Float[Tensor, " D"]) -> Float[Tensor, " D"]:
-        if not g.requires_grad:  # f is linear in w
-            return torch.zeros_like(w)
-        (Hv,) = torch.autograd.grad(g, point, v, allow_unused=True, retain_graph=True)
-        return torch.zeros_like(w) if Hv is None else Hv
-
-    return product
+        point = w.detach().requires_grad_()
+        g = derivative(f(point), point, again=True)
+    return lambda v: derivative(g, point, v)
 
 
 class HessianVector(BatchDerivative):
@@ -91,9 +81,9 @@ class HessianVector(BatchDerivative):
         """∇²f v, by double backward through a kept graph."""
         return kept_double_backward(self.value, self.w)
 
-    def finite_difference(self) -> Product:
+    def finite_difference(self, shorter: float = 1.0) -> Product:
         """∇²f v, from gradients at two points."""
-        return lambda v: central_difference(grad(self.value), self.w, v)
+        return self.differences(partial(gradient_at, self.value), shorter)
 
     def extra_inputs(self) -> list[Tensor]:
         """The constants of φ."""
@@ -124,5 +114,5 @@ class HessianVector(BatchDerivative):
 
     def scale(self, v: Float[Tensor, " D"]) -> float:
         """A Hessian that cancels to nearly nothing is judged on the scale of the gradient."""
-        gradient = grad(self.value)(self.w).double()
+        gradient = gradient_at(self.value, self.w).double()
         return float(gradient.norm() * v.double().norm() / (1 + self.w.double().norm()))

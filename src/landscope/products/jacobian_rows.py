@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.func import jacrev, vjp, vmap
+from torch.func import jacrev, vmap
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from landscope.problem import Batch, Problem
@@ -14,6 +14,9 @@ from landscope.problem.measuring import measuring
 
 CHUNK_BYTES = 256 * 2**20
 """What one chunk of explicit rows may take."""
+
+UNMAPPABLE = (RuntimeError, TypeError, ValueError, AttributeError)
+"""What `torch.vmap` raises, and packed sequences within it."""
 
 
 def jacobian_rows(
@@ -70,7 +73,7 @@ def rows_of(problem: Problem, batch: Batch, names: Sequence[str]) -> Float[Tenso
 
     try:
         rows = vmap(of_example, in_dims=along_examples)(*leaves)
-    except RuntimeError:  # control flow on the data, or an operation that vmap does not know
+    except UNMAPPABLE:  # control flow on the data, or what vmap does not know
         rows = torch.stack([_rows_one_by_one(problem, x, chosen) for x in batch.pieces(1)])
     return rows.flatten(0, 1)[batch.is_term.to(rows.device)]
 
@@ -78,10 +81,13 @@ def rows_of(problem: Problem, batch: Batch, names: Sequence[str]) -> Float[Tenso
 def _rows_one_by_one(
     problem: Problem, example: Batch, chosen: dict[str, Tensor]
 ) -> Float[Tensor, "R C p"]:
-    z, pull = vjp(problem.named_logits(example.data), chosen)[:2]
+    leaves = {name: value.detach().requires_grad_() for name, value in chosen.items()}
+    with torch.enable_grad():
+        z = problem.named_logits(example.data)(leaves)
     rows = z.new_empty(z.numel(), sum(value.numel() for value in chosen.values()))
-    for i, row in enumerate(rows):
-        one_hot = torch.zeros_like(z)
-        one_hot.view(-1)[i] = 1
-        torch.cat([part.flatten() for part in pull(one_hot)[0].values()], out=row)
+    for row, logit in zip(rows, z.flatten(), strict=True):
+        parts = torch.autograd.grad(
+            logit, [*leaves.values()], retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        torch.cat([part.flatten() for part in parts], out=row)
     return rows.view(*z.shape, -1)

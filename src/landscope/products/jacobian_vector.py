@@ -6,33 +6,24 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.func import jvp, vjp
+from torch.func import jvp
 
-from landscope.products.batch_derivative import (
-    BatchDerivative,
-    Product,
-    central_difference,
-    leaves_of,
-)
+from landscope.problem.reverse_mode import derivative, value_and_pullback
+from landscope.products.batch_derivative import BatchDerivative, Product, leaves_of
 from landscope.products.operation_graph import trace
 from landscope.products.traced import TracedProduct, partition, write_tangents
 
 Logits = Callable[[Tensor], Tensor]
 
 
-def value_and_pullback(
-    z: Callable[[Tensor], Tensor], w: Tensor
-) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """z(w), and u ↦ Jᵀ u, which may be called again and again."""
-    value, pull, *_ = vjp(z, w)
-    return value, lambda u: pull(u)[0]
-
-
 def kept_double_reverse(z: Logits, w: Float[Tensor, " D"]) -> Product:
     """v ↦ J v = ∇_u (Jᵀ u · v), in reverse mode twice, with the graph of Jᵀ u kept."""
-    values, pull = value_and_pullback(z, w)
-    _, push = value_and_pullback(pull, torch.zeros_like(values))
-    return push
+    with torch.enable_grad():
+        point = w.detach().requires_grad_()
+        value = z(point)
+        u = torch.zeros_like(value).requires_grad_()
+        pulled = derivative(value, point, u, again=True)
+    return lambda v: derivative(pulled, u, v)
 
 
 def pull(z: Logits, w: Float[Tensor, " D"], u: Float[Tensor, "T C"]) -> Float[Tensor, " D"]:
@@ -58,10 +49,10 @@ class JacobianForward(BatchDerivative):
         """J v, in reverse mode twice through a kept graph."""
         return kept_double_reverse(self.problem.batch_logits(self.batch), self.w)
 
-    def finite_difference(self) -> Product:
+    def finite_difference(self, shorter: float = 1.0) -> Product:
         """J v, from the logits at two points."""
         z = self.problem.batch_logits(self.batch)
-        return lambda v: central_difference(z, self.w, v).detach()
+        return self.differences(lambda w: z(w).detach(), shorter)
 
     def extra_inputs(self) -> list[Tensor]:
         """None."""
@@ -101,7 +92,7 @@ class JacobianAdjoint(BatchDerivative):
         z, adjoint = value_and_pullback(self.problem.batch_logits(self.batch), self.w)
         return lambda u: adjoint(u.view(z.shape))
 
-    def finite_difference(self) -> Product:
+    def finite_difference(self, shorter: float = 1.0) -> Product:
         """Jᵀ u: a first derivative, which needs no differences."""
         return self.reverse_mode()
 

@@ -59,10 +59,10 @@ class LargeOutputVector(GaussNewtonVector):
         """Features through kept graphs."""
         return self._around_last_layer(self._forward.cached_graph(), self._adjoint.cached_graph())
 
-    def finite_difference(self) -> Product:
+    def finite_difference(self, shorter: float = 1.0) -> Product:
         """Features at two points."""
         return self._around_last_layer(
-            self._forward.finite_difference(), self._adjoint.reverse_mode()
+            self._forward.finite_difference(shorter), self._adjoint.reverse_mode()
         )
 
     def extra_inputs(self) -> list[Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 from torch.nn import functional as F
 
-from landscope.problem.network import differentiable_attention
+from landscope.problem.network import differentiable
 from landscope.products.gradient_blocks import GradientBlock, Lookups, OuterProducts, Rows
 
 
@@ -218,7 +218,7 @@ class AnyGradients(LayerGradients):
             return vmap(lambda cotangent: pull(cotangent)[0])(g)
 
         along = tuple(0 if isinstance(x, Tensor) else None for x in inputs)
-        with differentiable_attention():
+        with differentiable():
             found = vmap(of_term, in_dims=(along, 0))(inputs, gradients)
         return Rows(torch.cat([found[p].flatten(2) for p in self.parameters], dim=2))
 

@@ -10,9 +10,9 @@ class ProductMethod(StrEnum):
     """
 
     AUTO = "auto"
-    """FORWARD_OVER_REVERSE for little work, LINEARIZED where the tracing pays (by number and
-    arithmetic of the products made and announced, not by time); where the model cannot be traced,
-    CACHED_GRAPH if memory holds it. A way once used is left only for one that gives the same
+    """LINEARIZED where the tracing pays (by number and arithmetic of the products made and
+    announced, not by time); before, and where the model cannot be traced, CACHED_GRAPH if memory
+    holds it, else DOUBLE_BACKWARD. A way once used is left only for one that gives the same
     products to rounding."""
 
     LINEARIZED = "linearized"
@@ -31,15 +31,15 @@ class ProductMethod(StrEnum):
 
     CACHED_GRAPH = "cached_graph"
     """Reverse mode twice, the graph of the first pass kept: 1.1 to 2.6 gradients, and the memory of
-    a training step. Wins for models that cannot be traced."""
+    a training step. Wins for a few products, and for models that cannot be traced."""
 
     FORWARD_OVER_REVERSE = "forward_over_reverse"
-    """torch.func.jvp of the gradient: 2.5 to 9 gradients, nothing kept, nothing prepared. Wins for
-    a few products."""
+    """torch.func.jvp of the gradient: 2.5 to 9 gradients, nothing kept, nothing prepared. Its
+    formulas are others than reverse mode's, so that it is compared on all data first."""
 
     DOUBLE_BACKWARD = "double_backward"
     """Reverse mode twice, from the start each time: 2 to 4 gradients. The reference that the others
-    are checked against; wins where forward mode is missing."""
+    are checked against; it needs nothing but a model that torch can train."""
 
     FINITE_DIFFERENCE = "finite_difference"
     """Central differences of the gradient, with a step scaled by ‖v‖ and ‖W‖: two gradients, no
