@@ -135,7 +135,7 @@ def off_by(factor, monkeypatch):
 @pytest.mark.parametrize("scale", [1.0, 1e4])
 @pytest.mark.parametrize("factor", [1.0, 1.03])
 def test_rounding_is_measured_where_float32_is_coarse(monkeypatch, scale, factor):
-    """Logits of 10⁴ round probabilities, and products, by a thousandth; that hides no error of 3."""
+    """Logits of 10⁴ round products by a thousandth; that hides no error of three per cent."""
     off_by(factor, monkeypatch)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 3))

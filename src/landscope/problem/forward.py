@@ -17,8 +17,8 @@ def default_forward(model: Callable[..., Any], batch: Any) -> tuple[Tensor, Tens
     A batch (x, ..., y) gives ``model(x, ...)`` and y. A mapping gives its targets under one of
     ``labels``, ``targets``, ``target``, ``label``, ``y``, and all else as keyword arguments. The
     logits are the output itself, its ``.logits``, or its entry ``"logits"``. For a causal language
-    model of Hugging Face (class name ``…ForCausalLM`` or ``…LMHeadModel``) the logits are shifted
-    against the labels by one token, as the model's own loss does.
+    model (class name ``…ForCausalLM`` or ``…LMHeadModel``) the logits are shifted against the
+    labels by one token. Of a model with a loss of its own, `own_loss` finds that out instead.
 
     Raises
     ------
@@ -33,10 +33,10 @@ def default_forward(model: Callable[..., Any], batch: Any) -> tuple[Tensor, Tens
                 f"{TARGET_KEYS}; name the targets so, or give forward="
             )
         inputs = {name: value for name, value in batch.items() if name != key}
-        logits, targets = _logits(model(**inputs)), batch[key]
+        logits, targets = logits_in(model(**inputs)), batch[key]
     elif isinstance(batch, tuple | list) and len(batch) >= 2:
         *arguments, targets = batch
-        logits = _logits(model(*arguments))
+        logits = logits_in(model(*arguments))
     else:
         raise TypeError(
             f"data holds a batch of type {type(batch).__name__}; accepted are (inputs, targets) "
@@ -67,7 +67,14 @@ def is_causal_language_model(model: object) -> bool:
     return isinstance(model, nn.Module) and name.endswith(("ForCausalLM", "LMHeadModel"))
 
 
-def _logits(output: Any) -> Tensor:
+def logits_in(output: Any) -> Tensor:
+    """The logits of a model's output.
+
+    Raises
+    ------
+    TypeError
+        For an output that has none.
+    """
     if isinstance(output, Tensor):
         return output
     if isinstance(output, Mapping) and "logits" in output:

@@ -16,7 +16,7 @@ from landscope.identity import changed_by_training, structure
 from landscope.identity.code import functions_in, names_in
 from landscope.problem.batch_statistics import use_batch_statistics
 from landscope.problem.forward import Forward
-from landscope.problem.recomputation import without_reentrant_checkpoints
+from landscope.problem.recomputation import without_recomputation
 from landscope.problem.terms import flatten_logits
 from landscope.problem.written_out import write_out
 
@@ -45,7 +45,7 @@ def differentiable() -> Iterator[None]:
     fused_layers = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with sdpa_kernel(SDPBackend.MATH), without_reentrant_checkpoints():
+        with sdpa_kernel(SDPBackend.MATH), without_recomputation():
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused_layers)
@@ -58,37 +58,37 @@ class Evaluation:
     as a buffer that counts calls.
     """
 
-    def __init__(self, model: Callable[[Mapping[str, Tensor], Any], Any]) -> None:
+    def __init__(self, model: Callable[..., Any]) -> None:
         self._model = model
         self._differentiates = False
         self._changed: frozenset[str] | None = None
 
-    def __call__(self, state: Mapping[str, Tensor], batch: Any) -> Any:
+    def __call__(self, state: Mapping[str, Tensor], batch: Any, *more: Any) -> Any:
         """What the model gives; without a graph where gradients are switched off."""
         if self._changed is None:
-            return self._first(state, batch)
+            return self._first(state, batch, *more)
         own = {name: state[name].clone() for name in self._changed}
-        return self._run({**state, **own}, batch)
+        return self._run({**state, **own}, batch, *more)
 
-    def _first(self, state: Mapping[str, Tensor], batch: Any) -> Any:
+    def _first(self, state: Mapping[str, Tensor], batch: Any, *more: Any) -> Any:
         copies = {name: value.detach().clone() for name, value in state.items()}
         try:
-            output = self._run(copies, batch)
+            output = self._run(copies, batch, *more)
         except RuntimeError as error:
             if torch.is_grad_enabled() or "does not require grad" not in str(error):
                 raise
             self._differentiates = True
-            output = self._run(copies, batch)
+            output = self._run(copies, batch, *more)
         self._changed = frozenset(name for name, copy in copies.items() if copy._version)
         return output
 
-    def _run(self, state: Mapping[str, Tensor], batch: Any) -> Any:
+    def _run(self, state: Mapping[str, Tensor], batch: Any, *more: Any) -> Any:
         graph = torch.is_grad_enabled()
         with differentiable(), torch.set_grad_enabled(graph or self._differentiates):
             if not self._differentiates:
-                return self._model(state, batch)
+                return self._model(state, batch, *more)
             # Without the data's own names: a model may ask for gradients in its inputs.
-            output = self._model(state, tree_map_only(Tensor, Tensor.detach, batch))
+            output = self._model(state, tree_map_only(Tensor, Tensor.detach, batch), *more)
         return output if graph else tree_map_only(Tensor, Tensor.detach, output)
 
 
@@ -117,20 +117,32 @@ class ModuleNetwork:
 
     def identity(self) -> list[Any]:
         """Structure and code of the module, and the forward function."""
-        return [structure(self.module, methods_called_by(self._call._forward)), self._call._forward]
+        return [structure(self.module, methods_called_by(self.forward)), self.forward]
 
     def changed_by_training(self) -> frozenset[str]:
         """Names of the buffers of layers that act otherwise in training mode."""
-        return changed_by_training(self.module, methods_called_by(self._call._forward))
+        return changed_by_training(self.module, methods_called_by(self.forward))
 
     def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         """Logits and targets of the batch."""
         return self._evaluation(state, batch)
 
-    def _called_with(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
-        return functional_call(
-            self._call, {f"model.{name}": value for name, value in state.items()}, (batch,)
-        )
+    def run(self, forward: Callable[..., Any], state: Mapping[str, Tensor], batch: Any) -> Any:
+        """What another forward function gives."""
+        return self._evaluation(state, batch, forward)
+
+    @property
+    def forward(self) -> Forward:
+        """(model, batch) ↦ logits and targets."""
+        return self._call.forward_function
+
+    @forward.setter
+    def forward(self, forward: Forward) -> None:
+        self._call.forward_function = forward
+
+    def _called_with(self, state: Mapping[str, Tensor], batch: Any, *forward: Any) -> Any:
+        named = {f"model.{name}": value for name, value in state.items()}
+        return functional_call(self._call, named, (batch, *forward))
 
 
 class FunctionNetwork:
@@ -246,10 +258,10 @@ class _Call(nn.Module):
     def __init__(self, model: nn.Module, forward: Forward) -> None:
         super().__init__()
         self.model = model
-        self._forward = forward
+        self.forward_function = forward
 
-    def forward(self, batch: Any) -> tuple[Tensor, Tensor]:
-        return self._forward(self.model, batch)
+    def forward(self, batch: Any, forward: Forward | None = None) -> tuple[Tensor, Tensor]:
+        return (forward or self.forward_function)(self.model, batch)
 
 
 def methods_called_by(forward: Forward) -> frozenset[str]:

@@ -28,7 +28,7 @@ from landscope.problem.fingerprint import (
     tensors_digest,
 )
 from landscope.problem.forward import Forward, default_forward, unwrapped
-from landscope.problem.losses import Loss, normalizer, resolve_loss
+from landscope.problem.losses import CrossEntropy, Loss, normalizer, resolve_loss
 from landscope.problem.measuring import measuring
 from landscope.problem.named_state import fitted, tied_names
 from landscope.problem.network import (
@@ -39,6 +39,7 @@ from landscope.problem.network import (
     OtherHead,
     floating_to,
 )
+from landscope.problem.own_loss import find_reading
 from landscope.problem.parameters import Layout, Selection, select_parameters
 from landscope.problem.reverse_mode import gradient_at
 from landscope.problem.terms import flatten_logits
@@ -238,9 +239,10 @@ class Problem(Fingerprinted):
             if batch_statistics and batch_size is None:
                 batch_size = sys.maxsize  # not cut
             before = {name: value._version for name, value in self.state().items()}
-            self.batches = tuple(
-                self._read(as_batches(data, batch_size, self.ranks if shard else None))
-            )
+            in_batches = as_batches(data, batch_size, self.ranks if shard else None)
+            if forward is None and isinstance(self._network, ModuleNetwork):
+                self._read_as_own_loss(self._network, in_batches[0], loss == "cross_entropy")
+            self.batches = tuple(self._read(in_batches))
             checks.check_unchanged(before, self.state())
         self._count()
 
@@ -651,6 +653,17 @@ class Problem(Fingerprinted):
                 if not self.batch_statistics:
                     checks.check_examples_independent(self.batch_logits, self._vector, few)
             yield batch
+
+    @torch.no_grad()
+    def _read_as_own_loss(self, network: ModuleNetwork, data: Any, must_fit: bool) -> None:
+        """Read logits and targets as the loss that the model computes itself does."""
+        if not isinstance(self.loss_terms, CrossEntropy):
+            return
+        checks.check_batch_data(data, 0)
+        state, few = self.state(), self._on_device(rows(data, 0, 2))
+        reading = find_reading(lambda f, batch: network.run(f, state, batch), few, must_fit)
+        if reading is not None:
+            self.forward = network.forward = reading
 
     @torch.no_grad()
     def _checked_output(self, data: Any, index: int) -> tuple[int, Tensor]:

@@ -25,9 +25,10 @@ from landscope.problem.fingerprint import (
 )
 from landscope.problem.forward import Forward, default_forward, unwrapped
 from landscope.problem.fully_sharded import FullySharded
-from landscope.problem.losses import Loss, normalizer, resolve_loss
+from landscope.problem.losses import CrossEntropy, Loss, normalizer, resolve_loss
 from landscope.problem.measuring import measuring
 from landscope.problem.network import floating_to, methods_called_by
+from landscope.problem.own_loss import find_reading
 from landscope.problem.terms import flatten_logits
 
 
@@ -127,6 +128,8 @@ class ShardedProblem(Fingerprinted):
         self._vector = self._model.vector()
         self._num_passes = int(self.ranks.largest(self._number(len(data))))
         with self._measuring(), torch.no_grad():
+            if forward is None and isinstance(self.loss_terms, CrossEntropy):
+                self._read_as_own_loss(data[0], must_fit=loss == "cross_entropy")
             self.batches = tuple(self._read(data))
             own_terms = sum(len(batch.targets) for batch in self.batches)
             own_share = sum(normalizer(self.loss_terms, batch.targets) for batch in self.batches)
@@ -291,6 +294,13 @@ class ShardedProblem(Fingerprinted):
             batch = Batch.of(part, targets.cpu(), self.loss_terms)
             checks.check_targets(batch.targets, self.loss_terms, self.num_classes, index)
             yield batch
+
+    def _read_as_own_loss(self, data: Any, must_fit: bool) -> None:
+        """Read logits and targets as the loss that the model computes itself does."""
+        few = tree_map(lambda x: floating_to(x, self.device, self.dtype), rows(data, 0, 2))
+        exact = self.rounding < 1e-6  # mixed precision computes no loss twice the same
+        run = lambda forward, batch: forward(self._model.module, batch)  # noqa: E731
+        self.forward = find_reading(run, few, must_fit and exact) or self.forward
 
     def _check_passes(self, data: Any, z: Float[Tensor, "R C"]) -> None:
         """Refuse randomness and coupled examples; the same passes on all processes."""
