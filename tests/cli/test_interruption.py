@@ -107,6 +107,7 @@ seed: [0, 1]
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_sweep_ends_its_processes_and_leaves_no_lock(tmp_path, number):
     if os.name != "posix":

@@ -22,7 +22,7 @@ def test_a_wrong_second_derivative_of_torch_is_refused():
     model = mlp()
     model[0] = nn.utils.parametrizations.weight_norm(model[0])
     problem = ls.Problem(model, (INPUTS, TARGETS))
-    with pytest.raises(WrongDerivativeError, match="off from differences of first derivatives"):
+    with pytest.raises(WrongDerivativeError, match="symmetry"):
         ls.Hessian(problem)
 
 

@@ -105,6 +105,7 @@ class Batch:
             sum(batch.num_rows for batch in batches),
             torch.cat([batch.flat_targets for batch in batches]),
             torch.cat([batch.is_term for batch in batches]),
+            all(batch.divisible for batch in batches),
         )
 
 

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
+from unittest.mock import patch
 
 import torch
 from jaxtyping import Int64
@@ -210,11 +211,8 @@ class OtherHead:
 
     def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         """What takes the place of the logits, and targets of the batch."""
-        vars(self._head)["forward"] = self._function
-        try:
+        with patch.dict(vars(self._head), forward=self._function):
             return self._network(state, batch)
-        finally:
-            del vars(self._head)["forward"]
 
 
 class ChosenLogits:
