@@ -41,7 +41,7 @@ def test_a_mapping_names_a_method_for_each():
         point[name] @ problem().parameters_vector()
     assert point.methods() == {
         "hessian": "double_backward",
-        "gauss_newton": "forward_over_reverse",  # few products with little arithmetic
+        "gauss_newton": "cached_graph",  # few products with little arithmetic
         "logit_curvature": "linearized",
     }
 
