@@ -358,7 +358,7 @@ class BatchSum:
             parts = []
             for part in derivative.parts:
                 inputs = part.inputs()
-                graph = self._graph(part, inputs, method)
+                graph = self._graph(part, inputs)
                 piece = TracedPiece(part, graph, side_by_side=self._side_by_side)
                 # What is not kept, and the arithmetic itself, need room for three more.
                 if method is not ProductMethod.RECOMPUTED and used + 3 * largest < self._limit:
@@ -379,17 +379,12 @@ class BatchSum:
         self._pieces, self._traced, self.method = pieces, traced, method
         self._reason = "as asked for" if self._asked is method else "it pays for many products"
 
-    def _graph(
-        self, derivative: BatchDerivative, inputs: list[Tensor], method: ProductMethod
-    ) -> TracedProduct:
+    def _graph(self, derivative: BatchDerivative, inputs: list[Tensor]) -> TracedProduct:
         """Shared by pieces of the same shapes, and by the same problem at other weights."""
         graphs: dict[Hashable, TracedProduct] = self._problem.graphs
-        key = (derivative.signature, method is ProductMethod.COMPILED)
-        if key not in graphs:
-            graphs[key] = derivative.graph(inputs)
-            if method is ProductMethod.COMPILED:
-                graphs[key].compile()
-        return graphs[key]
+        if derivative.signature not in graphs:
+            graphs[derivative.signature] = derivative.graph(inputs)
+        return graphs[derivative.signature]
 
     @property
     def _side_by_side(self) -> bool:
@@ -441,7 +436,7 @@ class BatchSum:
         return self._problem.rounding * ROUNDINGS_OF_A_PRODUCT
 
 
-TRACED_METHODS = (ProductMethod.LINEARIZED, ProductMethod.RECOMPUTED, ProductMethod.COMPILED)
+TRACED_METHODS = (ProductMethod.LINEARIZED, ProductMethod.RECOMPUTED)
 REFERENCES = (ProductMethod.DOUBLE_BACKWARD, ProductMethod.CACHED_GRAPH,
               ProductMethod.FINITE_DIFFERENCE)  # fmt: skip
 """What needs no comparison: reverse mode twice, and what is taken where that is wrong."""

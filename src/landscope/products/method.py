@@ -24,11 +24,6 @@ class ProductMethod(StrEnum):
     """The same graphs, run whole for each product: about one gradient more, no memory kept. Wins
     where the data do not fit, and against FORWARD_OVER_REVERSE always once traced."""
 
-    COMPILED = "compiled"
-    """LINEARIZED with its graph compiled by torch.compile: needs a C++ compiler and a minute. On a
-    CPU it won nowhere (MLP 1.18 gradients against 1.17, transformer 2.08 against 2.02), since
-    little but matrix products is left; it may where launching operations costs, on a GPU."""
-
     CACHED_GRAPH = "cached_graph"
     """Reverse mode twice, the graph of the first pass kept: 1.1 to 2.6 gradients, and the memory of
     a training step. Wins for a few products, and for models that cannot be traced."""
