@@ -290,11 +290,11 @@ def rounding_of(network: Network, state: Mapping[str, Tensor], batch: Any) -> fl
     ValueError
         For half precision in a model of another, as by autocast within forward.
     """
-    with _Precisions() as precisions:
-        z, _ = network(state, batch)
-    coarsest = max(precisions.dtypes | {z.dtype}, key=lambda dtype: torch.finfo(dtype).eps)
-    own = max(x.element_size() for x in state.values() if x.is_floating_point())
-    if coarsest.itemsize < 4 <= own:
+    with _Casts() as casts:
+        network(state, batch)
+    own = max((x.dtype for x in state.values() if _has_floats(x)), key=lambda dtype: dtype.itemsize)
+    coarsest = max(casts.cast | {own}, key=lambda dtype: torch.finfo(dtype).eps)
+    if coarsest.itemsize < 4 <= own.itemsize:
         raise ValueError(
             f"model computes in {coarsest} within forward (torch.autocast, or a cast of its own), "
             "which rounds every derivative; switch that off, and choose the precision with "
@@ -303,16 +303,18 @@ def rounding_of(network: Network, state: Mapping[str, Tensor], batch: Any) -> fl
     return torch.finfo(coarsest).eps
 
 
-class _Precisions(TorchDispatchMode):
-    """See the floating dtypes of all results."""
+class _Casts(TorchDispatchMode):
+    """See the dtypes of results that are coarser than what they come from."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.dtypes: set[torch.dtype] = set()
+        self.cast: set[torch.dtype] = set()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         result = func(*args, **(kwargs or {}))
-        self.dtypes |= {x.dtype for x in tree_leaves(result) if _has_floats(x)}
+        finest = max((x.element_size() for x in tree_leaves(args) if _has_floats(x)), default=0)
+        found = {x.dtype for x in tree_leaves(result) if _has_floats(x)}
+        self.cast |= {dtype for dtype in found if dtype.itemsize < finest}
         return result
 
 

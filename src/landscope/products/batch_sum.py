@@ -21,7 +21,7 @@ from landscope.problem.measuring import measuring
 from landscope.products.batch_derivative import BatchDerivative, Product
 from landscope.products.method import ProductMethod
 from landscope.products.piece import Piece, PlainPiece, TracedPiece, seconds
-from landscope.products.self_check import FAILURES, SelfCheck, distance
+from landscope.products.self_check import FAILURES, SHORTER, SelfCheck, distance
 from landscope.products.traced import TracedProduct
 from landscope.products.work import Work, work_per_example
 from landscope.system.interruption import uncovering_interrupts
@@ -48,6 +48,9 @@ DEFAULT_MEMORY_SHARE = 0.4
 
 COPIES = 6
 """Memory of a product in work, in activations of its forward pass."""
+
+UNSHARP = 0.02
+"""Relative change of differences with the step from which on they are not to be relied on."""
 
 ROUNDINGS_OF_A_PRODUCT = 100
 """So many roundings of a product apart, two ways give one map."""
@@ -147,16 +150,18 @@ class BatchSum:
         self._traced: Sequence[TracedPiece] = ()
         self._check = SelfCheck(problem, derivative)
         self._check_seconds = 0.0
-        if self._self_check and self._asked is not ProductMethod.FINITE_DIFFERENCE:
-            self._check_reverse_mode()
+        if self._self_check:
+            self._check_derivatives()
 
-    def _check_reverse_mode(self) -> None:
+    def _check_derivatives(self) -> None:
         """Once for each kind of derivative of one model, loss and data."""
+        differences = self._asked is ProductMethod.FINITE_DIFFERENCE
+        check = self._check.check_differences if differences else self._check.check_reverse_mode
         example = next(self._problem.batches[0].pieces(1))
-        known = ("differentiable", self._derivative(self._problem, example).kind)
+        known = (check.__name__, self._derivative(self._problem, example).kind)
         if known not in self._problem.graphs:
             with measuring():
-                self._check.check_reverse_mode()
+                check()
             self._problem.graphs[known] = True
 
     def expect(self, num_products: int) -> None:
@@ -400,6 +405,8 @@ class BatchSum:
 
         At other weights graphs are the same, and the first piece says whether they still fit.
         """
+        if self.method is ProductMethod.FINITE_DIFFERENCE:
+            self._compare_with_shorter_steps()
         if self.method in REFERENCES:
             return
         known = ("right", self._derivatives[0].kind, self.method, self._rows_per_piece)
@@ -415,6 +422,17 @@ class BatchSum:
             self._use_untraced(error)
         else:
             self._use_reference(error)
+
+    def _compare_with_shorter_steps(self) -> None:
+        """Say where differences of gradients depend on the step: kinks lie between their points."""
+        shorter = [PlainPiece(d.finite_difference(SHORTER)) for d in self._derivatives]
+        apart = distance(self._derivatives, self._pieces, shorter)
+        if not apart <= UNSHARP:
+            self._warn(
+                f"differences of gradients change by {apart:.1g} with a step that is {SHORTER:g} "
+                "times shorter, as they do where kinks or jumps of the model lie between; products "
+                "are no better than that"
+            )
 
     def _replace(self, index: int, failure: Exception) -> None:
         """Reverse mode twice for a piece whose product fails, whenever it does."""

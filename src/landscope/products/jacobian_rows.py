@@ -84,10 +84,13 @@ def _rows_one_by_one(
     leaves = {name: value.detach().requires_grad_() for name, value in chosen.items()}
     with torch.enable_grad():
         z = problem.named_logits(example.data)(leaves)
-    rows = z.new_empty(z.numel(), sum(value.numel() for value in chosen.values()))
-    for row, logit in zip(rows, z.flatten(), strict=True):
+        logits = z.flatten()
+    rows = z.new_zeros(z.numel(), sum(value.numel() for value in chosen.values()))
+    if not logits.requires_grad:  # the model has no use for these parameters
+        return rows.view(*z.shape, -1)
+    for row, one_hot in zip(rows, torch.eye(len(logits)).to(z), strict=True):
         parts = torch.autograd.grad(
-            logit, [*leaves.values()], retain_graph=True, allow_unused=True, materialize_grads=True
+            logits, [*leaves.values()], one_hot, True, allow_unused=True, materialize_grads=True
         )
         torch.cat([part.flatten() for part in parts], out=row)
     return rows.view(*z.shape, -1)

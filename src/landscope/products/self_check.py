@@ -126,6 +126,36 @@ class SelfCheck:
         converged = float((closer - close).norm()) < 0.1 * off
         return off / size if converged and off > (1e-3 if sharp else 0.1) * size else None
 
+    def check_differences(self) -> None:
+        """Refuse differences of gradients that are the derivative of no scalar function.
+
+        Where a model stops gradients, gradients change along directions in which they say that
+        nothing does.
+
+        Raises
+        ------
+        WrongDerivativeError
+            If products miss symmetry near all of some weights.
+        """
+        asymmetries = []
+        for seed in range(NEARBY_POINTS):
+            problem = self._widest_first(LARGEST_CHECKED_WIDE)[0]
+            derivative = self._derivative(
+                problem.at(_moved(problem.weights, seed)), _one_example(problem)
+            )
+            u, v = (
+                problem.without_padding(random_vector(problem, i + seed, derivative.length))
+                for i in (0, 100)
+            )
+            asymmetries.append(derivative.asymmetry(derivative.finite_difference(), u, v))
+            if asymmetries[-1] <= (1e-4 if problem.rounding < 1e-12 else 0.1):
+                return
+        raise WrongDerivativeError(
+            f"differences of gradients miss symmetry by {min(asymmetries):.1e}: the model stops "
+            "gradients (detach, no_grad) or has a wrong first derivative; measure what reverse "
+            "mode gives with method='double_backward' and self_check=False"
+        )
+
     def find_error(
         self, derivatives: Iterable[BatchDerivative], pieces: Iterable[Piece]
     ) -> str | None:
