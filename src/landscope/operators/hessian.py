@@ -2,6 +2,7 @@
 
 from landscope.operators.curvature_operator import CurvatureOperator
 from landscope.problem import Batch
+from landscope.problem.losses import total
 from landscope.products import HessianVector
 
 
@@ -36,9 +37,9 @@ class Hessian(CurvatureOperator):
 
     def derivative(self, batch: Batch) -> HessianVector:
         """The Hessian of the batch's summed loss."""
-        terms, targets = self.problem.loss_terms.terms, batch.targets.to(self.device)
+        loss, targets = self.problem.loss_terms, batch.targets.to(self.device)
         return HessianVector(
-            self.problem, batch, "loss", lambda z, targets: terms(z, targets).sum(), [targets]
+            self.problem, batch, "loss", lambda z, targets: total(loss, z, targets), [targets]
         )
 
     @property

@@ -29,7 +29,14 @@ from landscope.problem.fingerprint import (
     tensors_digest,
 )
 from landscope.problem.forward import Forward, default_forward, unwrapped
-from landscope.problem.losses import Loss, normalizer, resolve_loss
+from landscope.problem.losses import (
+    LossArgument,
+    check_derivatives,
+    normalizer,
+    read_outputs,
+    resolve_loss,
+    total,
+)
 from landscope.problem.measuring import measuring
 from landscope.problem.named_state import fitted, tied_names
 from landscope.problem.network import (
@@ -66,11 +73,15 @@ class Problem(Fingerprinted):
     data : pair of tensors, Dataset, re-iterable loader, or list of batches
         Batches are (inputs, targets), or mappings with the targets under ``labels``. The data are
         read at construction and kept in host memory in one fixed order.
-    loss : {"cross_entropy", "mse"}, nn.CrossEntropyLoss, or an object
-        "mse" is ½‖z − y‖² per example, a vector along the last axis. An ``nn.CrossEntropyLoss``
-        with class weights and ``reduction="mean"`` is divided by the sum of the weights, as torch
-        does. An object gives
-        ``terms``, ``gradient`` and ``hessian_vector_product`` (see `landscope.problem.Loss`).
+    loss : str, loss of torch.nn, callable (outputs, targets) → values, or an object
+        By name: "cross_entropy", "nll", "mse" (½‖z − y‖² per example, a vector along the last
+        axis), "l1", "huber", "smooth_l1", "bce_with_logits", "bce", "kl_div", "poisson_nll",
+        "soft_margin", "multilabel_soft_margin". A module of torch is its value on all data as one
+        batch with its options, for any reduction the mean (with class weights, over their sum). A
+        callable gives a value for each term, or one mean for the batch (see
+        `landscope.problem.losses.FunctionLoss`); autograd takes its derivatives. An object gives
+        ``terms``, ``gradient`` and ``hessian_vector_product`` (see `landscope.problem.Loss`), which
+        are compared with one another.
     params : names, predicate on the name, mapping, or None
         The parameters that span weight space: names of parameters or modules, patterns such as
         ``"transformer.h.*.attn"`` included; None takes all that require a gradient.
@@ -138,7 +149,7 @@ class Problem(Fingerprinted):
         self,
         model: nn.Module | Callable[..., Any],
         data: Any,
-        loss: str | nn.CrossEntropyLoss | Loss = "cross_entropy",
+        loss: LossArgument = "cross_entropy",
         *,
         params: Selection | Mapping[str, Tensor] = None,
         batch_size: int | None = None,
@@ -165,7 +176,7 @@ class Problem(Fingerprinted):
         self,
         model: nn.Module | Callable[..., Any],
         data: Any,
-        loss: str | nn.CrossEntropyLoss | Loss,
+        loss: LossArgument,
         params: Selection | Mapping[str, Tensor],
         batch_size: int | None,
         device: torch.device | str | None,
@@ -419,7 +430,7 @@ class Problem(Fingerprinted):
     def batch_loss(self, batch: Batch) -> Callable[[Tensor], Float[Tensor, ""]]:
         """The function W ↦ sum of one batch's loss terms."""
         logits, targets = self.batch_logits(batch), self._on_device(batch.targets)
-        return lambda w: self.loss_terms.terms(logits(w), targets).sum()
+        return lambda w: total(self.loss_terms, logits(w), targets)
 
     def logits_of(self, batch: Batch) -> BatchLogits:
         """A batch's logits as a function of all the tensors that they depend on."""
@@ -579,7 +590,7 @@ class Problem(Fingerprinted):
 
     def _read(self, batches: list[Any]) -> Iterator[Batch]:
         """Run the model once over the data, refusing what cannot be measured."""
-        one_by_one = False
+        one_by_one = compared = False
         if self.batch_statistics and len(batches) > 1:
             raise ValueError(
                 f"data has {len(batches)} batches; batch_statistics=True couples the examples of a "
@@ -597,6 +608,11 @@ class Problem(Fingerprinted):
             targets = torch.cat([part for _, part in outputs])
             batch = Batch.of(data, targets, self.loss_terms, not self.batch_statistics)
             checks.check_targets(batch.targets, self.loss_terms, num_classes, index)
+            if len(batch.targets) and not compared:
+                some = next(batch.pieces(2 if one_by_one else 16))
+                targets = self._on_device(some.targets)
+                check_derivatives(self.loss_terms, self.batch_logits(some)(self._vector), targets)
+                compared = True
             if index == 0:
                 self.num_classes = num_classes
                 few = next(batch.pieces(2)) if one_by_one else batch
@@ -615,6 +631,7 @@ class Problem(Fingerprinted):
         checks.check_forward_output(output)
         z, targets = flatten_logits(*output)
         checks.check_finite_logits(z, index)
+        self.loss_terms = read_outputs(self.loss_terms, *output)
         return z.shape[1], targets
 
     def _named_state(self, where: nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
