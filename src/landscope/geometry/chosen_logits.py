@@ -8,7 +8,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from landscope import arguments as check
-from landscope.geometry.class_labels import class_labels
+from landscope.geometry.class_labels import NoClassesError, class_labels
 from landscope.problem import Problem, checked_problem
 
 MANY_LOGITS = 100
@@ -60,7 +60,10 @@ def choose_logits(problem: Problem, logits: Logits = None, seed: int = 0) -> Int
         logits = SAMPLED_LOGITS
     logits = checked_logits(logits, C)
     if isinstance(logits, int):
-        counts = torch.bincount(class_labels(problem).cpu(), minlength=C)
+        try:
+            counts = torch.bincount(class_labels(problem).cpu(), minlength=C)
+        except NoClassesError:
+            counts = torch.zeros(C)
         # A stable sort of a random order: those with pairs first, each group shuffled.
         order = torch.randperm(C, generator=torch.Generator().manual_seed(seed))
         first = (counts[order] < 2).byte().argsort(stable=True)
