@@ -10,7 +10,7 @@ from landscope.geometry.chosen_logits import Logits, choose_logits
 from landscope.geometry.class_labels import NoClassesError, class_labels
 from landscope.geometry.mean_over_examples import mean_over_examples
 from landscope.linalg import Estimate
-from landscope.problem import Problem, checked_problem
+from landscope.problem import Problem, problem_with_logits
 from landscope.problem.losses import name_of, predicts
 
 FROZEN_ABOVE = 0.99
@@ -91,7 +91,7 @@ def class_probabilities(
     >>> float(ls.class_probabilities(problem).participation)
     0.5
     """
-    if checked_problem(problem).num_classes < 2:
+    if problem_with_logits(problem, "a class probability").num_classes < 2:
         raise ValueError(
             f"problem has {problem.num_classes} logit; class probabilities need at least two"
         )

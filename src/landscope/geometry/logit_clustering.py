@@ -11,7 +11,7 @@ from landscope import arguments as check
 from landscope.geometry.chosen_logits import Logits, choose_logits, labels_among
 from landscope.geometry.class_labels import NoClassesError, class_labels
 from landscope.geometry.class_sums import class_sums
-from landscope.problem import Problem
+from landscope.problem import Problem, problem_with_logits
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,7 @@ def logit_clustering(
     >>> round(clustering.q_slsc, 6), round(clustering.q_sl, 6), clustering.q_dl
     (1.0, 1.0, 0.0)
     """
+    problem_with_logits(problem, "logit clustering")
     chosen = choose_logits(problem, logits, seed)
     if memory_limit is not None:
         memory_limit = check.whole("memory_limit", memory_limit)

@@ -35,6 +35,8 @@ class Hessian(CurvatureOperator):
     array([0.5, 0.5, 0.5, 0.5], dtype=float32)
     """
 
+    needs_logits = False
+
     def derivative(self, batch: Batch) -> HessianVector:
         """The Hessian of the batch's summed loss."""
         loss, targets = self.problem.loss_terms, batch.targets.to(self.device)

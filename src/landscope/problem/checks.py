@@ -11,7 +11,9 @@ from landscope.arguments import real, shown
 from landscope.distributed import Ranks
 from landscope.problem.batch import Batch
 from landscope.problem.data import leaves
+from landscope.problem.forward import Forward
 from landscope.problem.network import Network
+from landscope.problem.objective import OutputItself, forward_of
 
 Result = TypeVar("Result")
 
@@ -257,6 +259,26 @@ def checked_options(weight_decay: float, forward: object) -> float:
     if forward is not None and not callable(forward):
         raise TypeError(f"forward is {shown(forward)}; it must be a function")
     return real("weight_decay", weight_decay, "[0, ∞)")
+
+
+def checked_objective(objective: Any, loss: Any, forward: Any) -> tuple[OutputItself, Forward]:
+    """The loss and the forward function that an objective stands for.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no function, or a loss or forward function beside it.
+    """
+    if not callable(objective):
+        raise TypeError(
+            f"objective is {shown(objective)}; it must be a function (model, batch) -> number"
+        )
+    if loss != "cross_entropy" or forward is not None:
+        beside = "loss" if forward is None else "forward"
+        raise ValueError(
+            f"objective is given with {beside}, which it takes the place of; give one of the two"
+        )
+    return OutputItself(), forward_of(objective)
 
 
 def checked_device(device: Any) -> torch.device:

@@ -32,6 +32,7 @@ from landscope.problem.forward import Forward, default_forward, unwrapped
 from landscope.problem.losses import (
     LossArgument,
     check_derivatives,
+    describe_outputs,
     normalizer,
     read_outputs,
     resolve_loss,
@@ -47,6 +48,7 @@ from landscope.problem.network import (
     OtherHead,
     floating_to,
 )
+from landscope.problem.objective import Objective, OutputItself
 from landscope.problem.parameters import Layout, Selection, select_parameters
 from landscope.problem.terms import flatten_logits
 from landscope.problem.unsharded import unsharded
@@ -82,6 +84,12 @@ class Problem(Fingerprinted):
         `landscope.problem.losses.FunctionLoss`); autograd takes its derivatives. An object gives
         ``terms``, ``gradient`` and ``hessian_vector_product`` (see `landscope.problem.Loss`), which
         are compared with one another.
+    objective : callable (model, batch) → (sum, count), or a mean over the batch's examples
+        In place of a loss of logits: a number of the whole model and batch (contrastive, preference
+        and physics-informed losses, losses of several heads). The loss is Σ sum / Σ count over the
+        batches of the data, which are cut only where ``batch_size`` is given: a pair of tensors is
+        one batch. Loss, gradient and Hessian are measured; what needs logits (G, R, clustering) is
+        refused.
     params : names, predicate on the name, mapping, or None
         The parameters that span weight space: names of parameters or modules, patterns such as
         ``"transformer.h.*.attn"`` included; None takes all that require a gradient.
@@ -151,6 +159,7 @@ class Problem(Fingerprinted):
         data: Any,
         loss: LossArgument = "cross_entropy",
         *,
+        objective: Objective | None = None,
         params: Selection | Mapping[str, Tensor] = None,
         batch_size: int | None = None,
         device: torch.device | str | None = None,
@@ -166,6 +175,8 @@ class Problem(Fingerprinted):
         if check.flag("shard", shard) and self.ranks is None:
             raise ValueError("shard is True without a group; give group=dist.group.WORLD with it")
         with self.together(), measuring():
+            if objective is not None:
+                loss, forward = checks.checked_objective(objective, loss, forward)
             self._build(
                 model, data, loss, params, batch_size, device, dtype, forward, weight_decay,
                 batch_statistics, shard,
@@ -240,7 +251,7 @@ class Problem(Fingerprinted):
         checks.check_finite_state(self._layout.unflatten(self._vector), state)
         # Loaders and random modules draw from torch's global generator: leave it as it was.
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            if batch_statistics and batch_size is None:
+            if self._couples and batch_size is None:
                 batch_size = sys.maxsize  # not cut
             self.batches = tuple(
                 self._read(as_batches(data, batch_size, self.ranks if shard else None))
@@ -252,13 +263,24 @@ class Problem(Fingerprinted):
         where = "" if self.ranks is None else f", rank {self.ranks.rank} of {self.ranks.size}"
         return (
             f"Problem({self.num_params:,} parameters, {self.num_examples:,} {unit(self.batches)}, "
-            f"{self.num_classes} classes, {dtype} on {self.device}{where})"
+            f"{describe_outputs(self.loss_terms, self.num_classes)}, "
+            f"{dtype} on {self.device}{where})"
         )
 
     @property
     def num_params(self) -> int:
         """D, the dimension of weight space."""
         return self._layout.size
+
+    @property
+    def has_logits(self) -> bool:
+        """Whether the loss is one of logits, and no objective of the whole model."""
+        return not isinstance(self.loss_terms, OutputItself)
+
+    @property
+    def _couples(self) -> bool:
+        """Whether the examples of a batch belong together, so that none is cut."""
+        return self.batch_statistics or not self.has_logits
 
     @property
     def module(self) -> nn.Module | None:
@@ -391,6 +413,7 @@ class Problem(Fingerprinted):
     @measuring()
     def logits(self) -> Float[Tensor, "N C"]:
         """Logits of every loss term, in the order of the data (of the processes, then theirs)."""
+        problem_with_logits(self, "Problem.logits")
         return self.rows_over_ranks(lambda: torch.cat(list(self.logits_in_chunks())))
 
     @torch.no_grad()
@@ -598,7 +621,7 @@ class Problem(Fingerprinted):
             )
         for index, data in enumerate(batches):
             checks.check_batch_data(data, index)
-            if index == 0 and not self.batch_statistics:
+            if index == 0 and not self._couples:
                 width, targets = self._checked_output(rows(data, 0, 2), index)
                 one_by_one = len(targets) * width * self.dtype.itemsize > LOGIT_BYTES // 4
             outputs = [
@@ -606,7 +629,7 @@ class Problem(Fingerprinted):
             ]
             num_classes = outputs[0][0]
             targets = torch.cat([part for _, part in outputs])
-            batch = Batch.of(data, targets, self.loss_terms, not self.batch_statistics)
+            batch = Batch.of(data, targets, self.loss_terms, not self._couples)
             checks.check_targets(batch.targets, self.loss_terms, num_classes, index)
             if len(batch.targets) and not compared:
                 some = next(batch.pieces(2 if one_by_one else 16))
@@ -618,7 +641,7 @@ class Problem(Fingerprinted):
                 few = next(batch.pieces(2)) if one_by_one else batch
                 state = self.state()
                 checks.check_deterministic(self._network, state, self._on_device(few.data))
-                if not self.batch_statistics:
+                if not self._couples:
                     checks.check_examples_independent(self.batch_logits, self._vector, few)
             yield batch
 
@@ -668,6 +691,22 @@ def checked_problem(problem: Any, name: str = "problem") -> Problem:
     """
     if not isinstance(problem, Problem):
         raise TypeError(f"{name} is {shown(problem)}; it must be a Problem(model, data, ...)")
+    return problem
+
+
+def problem_with_logits(problem: Any, what: str) -> Problem:
+    """Return an argument that is a `Problem` with a loss of logits.
+
+    Raises
+    ------
+    ValueError
+        For one with an objective.
+    """
+    if not checked_problem(problem).has_logits:
+        raise ValueError(
+            f"problem has an objective of the whole model, and {what} needs logits; give "
+            "Problem(model, data, loss=...) for it"
+        )
     return problem
 
 

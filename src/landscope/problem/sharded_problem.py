@@ -28,6 +28,7 @@ from landscope.problem.fully_sharded import FullySharded
 from landscope.problem.losses import (
     LossArgument,
     check_derivatives,
+    describe_outputs,
     normalizer,
     read_outputs,
     resolve_loss,
@@ -146,7 +147,8 @@ class ShardedProblem(Fingerprinted):
         dtype = str(self.dtype).removeprefix("torch.")
         return (
             f"ShardedProblem({self.num_params:,} parameters, {self.num_examples:,} "
-            f"{unit(self.batches)}, {self.num_classes} classes, {dtype} on {self.device}, "
+            f"{unit(self.batches)}, {describe_outputs(self.loss_terms, self.num_classes)}, "
+            f"{dtype} on {self.device}, "
             f"rank {self.ranks.rank} of {self.ranks.size})"
         )
 

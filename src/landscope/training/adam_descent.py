@@ -116,14 +116,15 @@ class AdamDescent:
             optimizer.step()
 
     def _batches(self, problem: Problem, seed: int) -> Iterator[Batch]:
-        """Epoch after epoch, each example once in each."""
-        in_one = joinable(problem)
+        """Epoch after epoch, each example once in each; for an objective, whole batches."""
+        in_one = problem.has_logits and joinable(problem)
         groups = [Batch.join(problem.batches)] if in_one else list(problem.batches)
         for epoch in count():
             rng = np.random.default_rng([seed, epoch])
             for place in rng.permutation(len(groups)):
                 order = torch.from_numpy(rng.permutation(groups[place].num_rows))
-                for examples in order.split(self.batch_size):
+                size = self.batch_size if problem.has_logits else len(order)
+                for examples in order.split(size):
                     batch = groups[place].take(examples)
                     if normalizer(problem.loss_terms, batch.targets.to(problem.device)) > 0:
                         yield batch

@@ -8,6 +8,7 @@ from landscope.problem.losses.derivatives_checked import check_derivatives
 from landscope.problem.losses.function import FunctionLoss
 from landscope.problem.losses.loss import (
     Loss,
+    describe_outputs,
     hessian_factor,
     is_convex,
     name_of,
@@ -29,6 +30,7 @@ __all__ = [
     "MeanSquaredError",
     "NegativeLogLikelihood",
     "check_derivatives",
+    "describe_outputs",
     "hessian_factor",
     "is_convex",
     "name_of",

@@ -63,6 +63,12 @@ def name_of(loss: object) -> str:
     return getattr(loss, "name", type(loss).__name__)
 
 
+def describe_outputs(loss: Loss, number: int) -> str:
+    """How many outputs each term has, and what they are."""
+    kinds = {"class": "classes", "labels": "labels"}
+    return f"{number} {kinds.get(predicts(loss) or '', 'outputs')}"
+
+
 def hessian_factor(
     loss: Loss, logits: Float[Tensor, "T C"], targets: Shaped[Tensor, "T ..."]
 ) -> Float[Tensor, "T C r"]:
