@@ -231,3 +231,103 @@ def test_fingerprints_tell_losses_and_their_options_apart():
     assert len(set(found)) == len(losses)
     again = ls.Problem(network(), (X, BITS), loss=nn.HuberLoss(), batch_size=2).fingerprint()
     assert again == found[0]
+
+
+@pytest.mark.parametrize(
+    ("loss", "reason"),
+    [
+        (lambda z, y, more: z, "missing 1 required positional argument"),
+        (lambda z, y: 1.0, "gave a float"),
+        (lambda z, y: z.sum(0), "values of shape"),
+    ],
+)
+def test_a_function_that_is_no_loss_is_refused_in_a_sentence(loss, reason):
+    with pytest.raises(ValueError, match=f"loss <lambda> .*{reason}"):
+        ls.Problem(network(), (X, LABELS), loss=loss)
+
+
+class Quadratic(nn.Module):
+    """A module of one's own with a tensor that moves with the logits."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("scale", torch.tensor([1.0, 2.0, 3.0]))
+
+    def forward(self, z, y):
+        return (self.scale * (z - y) ** 2).sum(1).mean()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_a_module_of_ones_own_is_taken_in_the_dtype_of_the_model(dtype):
+    model, data = network().to(dtype), (X.to(dtype), NUMBERS.to(dtype))
+    loss = Quadratic()
+    problem = ls.Problem(model, data, loss=loss, batch_size=3)
+    expected = loss.to(dtype)(model(data[0]), data[1])
+    assert float(problem.loss()) == pytest.approx(float(expected), rel=1e-6)
+    values = ls.eigsh(ls.GaussNewton(problem, method="double_backward"), 2).values
+    expected = measured(network(), X, NUMBERS, Quadratic().double()).gauss_newton
+    top = torch.linalg.eigvalsh(expected).flip(0)[:2]
+    torch.testing.assert_close(values.double(), top, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "loss", "y"),
+    [
+        ("huber", F.huber_loss, NUMBERS), ("smooth_l1", F.smooth_l1_loss, NUMBERS),
+        ("l1", F.l1_loss, NUMBERS), ("mse_loss", F.mse_loss, NUMBERS), ("nll", F.nll_loss, LABELS),
+        ("bce_with_logits", F.binary_cross_entropy_with_logits, BITS),
+        ("poisson_nll", F.poisson_nll_loss, COUNTS),
+        ("soft_margin", F.soft_margin_loss, 2 * BITS - 1),
+        ("kl_div", lambda z, y: F.kl_div(z, y, reduction="batchmean"), SHARES),
+    ],
+)  # fmt: skip
+def test_names_are_those_of_torch(name, loss, y):
+    model = network()
+    problem = ls.Problem(model, (X, y), loss=name, batch_size=3)
+    assert float(problem.loss()) == pytest.approx(loss(model(X), y).item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", ["gaussian_nll", nn.GaussianNLLLoss(), F.gaussian_nll_loss])
+def test_a_loss_of_three_parts_is_refused_with_the_way_around(loss):
+    with pytest.raises(TypeError, match="give a function of both"):
+        ls.Problem(network(), (X, NUMBERS), loss=loss)
+
+    def of_both(z, y):
+        return F.gaussian_nll_loss(z[:, :1], y, z[:, 1:].exp())
+
+    model, y = network(outputs=2), NUMBERS[:, :1]
+    problem = ls.Problem(model, (X, y), loss=of_both, batch_size=3)
+    expected = of_both(model(X), y).item()
+    assert float(problem.loss()) == pytest.approx(expected, rel=1e-12)
+
+
+class Moving(nn.Module):
+    """A loss of one's own that is a module: its tensors are not those of the caller."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("scale", torch.ones(C))
+
+    def terms(self, z, y):
+        return (self.scale * (z - y) ** 2).sum(1)
+
+    def gradient(self, z, y):
+        return 2 * self.scale * (z - y)
+
+    def hessian_vector_product(self, z, y, v):
+        return 2 * self.scale * v
+
+
+def test_a_module_with_derivatives_is_not_changed():
+    loss = Moving()
+    problem = ls.Problem(network(), (X, NUMBERS), loss=loss)
+    assert loss.scale.dtype == torch.float32
+    assert problem.loss_terms.scale.dtype == torch.float64
+
+
+def test_binary_labels_may_be_whole_numbers():
+    model = network(outputs=1)
+    problem = ls.Problem(model, (X, LABELS.clamp(max=1)), loss="bce_with_logits")
+    y = LABELS.clamp(max=1)[:, None].double()
+    expected = F.binary_cross_entropy_with_logits(model(X), y)
+    assert float(problem.loss()) == pytest.approx(expected.item(), rel=1e-12)

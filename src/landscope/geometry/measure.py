@@ -172,11 +172,10 @@ def measure(
         A = point[name]
         return spectral_density(A, num_probes, num_steps, seed=seed, deflate="converged")
 
-    failures = []
+    failures: list[str] = []
 
     def leave_out(what: str, reason: object) -> None:
         failures.append(f"{what}: {reason}")
-        warnings.warn(f"measure leaves out {what}: {reason}", stacklevel=3)
 
     gradient = once(problem.gradient)
     chosen = once(lambda: choose_logits(problem, logits, seed))
@@ -212,11 +211,15 @@ def measure(
                 values |= measurements[name]()
         except LostRankError:
             raise  # nobody can go on without it
-        except Exception as failure:  # whatever it is, what was measured is kept
-            leave_out(name, failure)
+        except Exception as reason:  # whatever it is, what was measured is kept
+            leave_out(name, reason)
+    for failure in failures:
+        warnings.warn(f"measure leaves out {failure}", stacklevel=2)
     described = variables(values)
     if predicts(problem.loss_terms) is None:
         described["loss"].attrs["units"] = "loss"  # no logarithm of a probability
+    if predicts(problem.loss_terms) != "class":
+        described["num_classes"].attrs["long_name"] = "outputs C"
     return xr.Dataset(
         described,
         attrs={

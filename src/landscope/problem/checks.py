@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from landscope.arguments import real, shown
+from landscope.arguments import first_line, real, shown
 from landscope.distributed import Ranks
 from landscope.problem.batch import Batch
 from landscope.problem.data import leaves
@@ -322,9 +322,3 @@ def taken_by_model(compute: Callable[[], Result], data: Any, index: int) -> Resu
 def _inputs(data: Any) -> list[Tensor]:
     """The tensors of a batch but for its targets, where they come last."""
     return leaves(data[:-1]) if isinstance(data, tuple | list) else []
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200].rstrip(".")

@@ -33,6 +33,7 @@ from landscope.problem.losses import (
     LossArgument,
     check_derivatives,
     describe_outputs,
+    moved,
     normalizer,
     read_outputs,
     resolve_loss,
@@ -234,8 +235,7 @@ class Problem(Fingerprinted):
         self.device = home if device is None else checks.checked_device(device)
         selected = select_parameters(parameters, selection)
         self.dtype = _working_dtype(dtype, list(parameters.values()))
-        if hasattr(self.loss_terms, "to"):
-            self.loss_terms = self.loss_terms.to(self.device, self.dtype)
+        self.loss_terms = moved(self.loss_terms, self.device, self.dtype)
 
         state = {
             name: floating_to(value.detach(), self.device, self.dtype).clone()

@@ -29,6 +29,7 @@ from landscope.problem.losses import (
     LossArgument,
     check_derivatives,
     describe_outputs,
+    moved,
     normalizer,
     read_outputs,
     resolve_loss,
@@ -128,8 +129,7 @@ class ShardedProblem(Fingerprinted):
             self.device = self._model.device
             self.forward = forward or default_forward
             self.loss_terms = resolve_loss(loss)
-            if hasattr(self.loss_terms, "to"):
-                self.loss_terms = self.loss_terms.to(self.device, self.dtype)
+            self.loss_terms = moved(self.loss_terms, self.device, self.dtype)
             with self._same_random_numbers():
                 data = as_batches(data, batch_size, self.ranks if shard else None)
         self._vector = self._model.vector()

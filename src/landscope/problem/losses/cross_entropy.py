@@ -109,7 +109,7 @@ class CrossEntropy(ClassTargets):
     def check_targets(self, targets: Shaped[Tensor, "T ..."], num_classes: int, index: int) -> None:
         """Refuse also what are neither class indices nor probabilities."""
         super().check_targets(targets, num_classes, index)
-        refuse_no_probabilities(targets, index)
+        refuse_no_probabilities(targets, num_classes, index)
 
     def _scale(
         self, logits: Float[Tensor, "T C"], targets: Shaped[Tensor, "T ..."]

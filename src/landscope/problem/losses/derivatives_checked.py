@@ -1,16 +1,15 @@
 """The derivatives that a loss gives, compared with those of its terms by autograd."""
 
-import copy
-
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
-from torch.func import grad, vjp
 
+from landscope.arguments import first_line
 from landscope.problem.losses.cross_entropy import CrossEntropy
-from landscope.problem.losses.loss import Loss, name_of
+from landscope.problem.losses.loss import Loss, RefusedLossError, moved, name_of
 from landscope.problem.losses.negative_log_likelihood import NegativeLogLikelihood
 from landscope.problem.losses.squared_error import MeanSquaredError
+from landscope.problem.losses.targets import floating_to
 
 MOST_ROWS = 64
 """Terms on which derivatives are compared."""
@@ -42,7 +41,7 @@ def check_derivatives(
 
     Raises
     ------
-    ValueError
+    RefusedLossError
         With the relative difference, or the shape and the one that is needed, or the reason why
         torch cannot differentiate the terms twice.
     """
@@ -50,19 +49,20 @@ def check_derivatives(
         return
     rows = min(MOST_ROWS, max(2, MOST_LOGITS // logits.shape[1]))
     z, y = logits[:rows].detach(), targets[:rows]
-    with torch.enable_grad():
+    for dtype in dict.fromkeys((torch.float64, z.dtype)):  # it may compute in one dtype alone
         try:
-            _compare(_moved(loss, z.double()), z.double(), _as_floating(y, z.double()))
-        except (RuntimeError, TypeError):  # the loss computes in one dtype alone
-            try:
-                _compare(_moved(loss, z), z, y)
-            except (RuntimeError, TypeError) as error:
-                reason = str(error).strip().splitlines()[0].rstrip(".")
-                raise ValueError(
-                    f"loss {name_of(loss)} cannot be differentiated twice in logits of shape "
-                    f"{tuple(z.shape)} with targets {tuple(y.shape)}: {reason}; write its terms in "
-                    "differentiable operations of torch"
-                ) from error
+            with torch.enable_grad():
+                _compare(moved(loss, z.device, dtype), z.to(dtype), floating_to(y, dtype))
+            return
+        except RefusedLossError:
+            raise
+        except Exception as error:  # of the loss, whatever it is
+            failure = error
+    raise RefusedLossError(
+        f"loss {name_of(loss)} cannot be differentiated twice in logits of shape {tuple(z.shape)} "
+        f"with targets {tuple(y.shape)}: {first_line(failure)}; write its terms in differentiable "
+        "operations of torch"
+    ) from failure
 
 
 def _compare(loss: Loss, z: Float[Tensor, "T C"], y: Shaped[Tensor, "T ..."]) -> None:
@@ -71,7 +71,7 @@ def _compare(loss: Loss, z: Float[Tensor, "T C"], y: Shaped[Tensor, "T ..."]) ->
 
     def agree(what: str, found: Tensor, expected: Tensor) -> None:
         if found.shape != expected.shape:
-            raise ValueError(
+            raise RefusedLossError(
                 f"{what} of loss {name_of(loss)} has the shape {tuple(found.shape)} for logits of "
                 f"shape {tuple(z.shape)} and targets {tuple(y.shape)}; it must be "
                 f"{tuple(expected.shape)}"
@@ -79,7 +79,7 @@ def _compare(loss: Loss, z: Float[Tensor, "T C"], y: Shaped[Tensor, "T ..."]) ->
         scale = float(expected.norm().maximum(found.norm()))
         difference = float((found - expected).norm()) / (scale or 1.0)
         if not difference <= tolerance:
-            raise ValueError(
+            raise RefusedLossError(
                 f"{what} of loss {name_of(loss)} differs by {difference:.2g}, relatively, from "
                 f"{_REFERENCE[what]} on the first {len(z)} terms; mend the loss"
             )
@@ -89,10 +89,11 @@ def _compare(loss: Loss, z: Float[Tensor, "T C"], y: Shaped[Tensor, "T ..."]) ->
         agree("terms", terms, z.new_empty(len(z)))
     alone = torch.cat([loss.terms(z[i : i + 1], y[i : i + 1]) for i in range(min(len(z), 4))])
     agree("terms", terms[: len(alone)].detach(), alone.detach())
-    gradient = grad(lambda z: loss.terms(z, y).sum())
-    agree("gradient", loss.gradient(z, y), gradient(z))
+    point = z.clone().requires_grad_()
+    gradient = _derivative(loss.terms(point, y).sum(), point)
+    agree("gradient", loss.gradient(z, y), gradient.detach())
     v = torch.randn(z.shape, generator=torch.Generator().manual_seed(0), dtype=z.dtype).to(z.device)
-    Mv = vjp(gradient, z)[1](v)[0]
+    Mv = _derivative((gradient * v).sum(), point).detach()
     agree("hessian_vector_product", loss.hessian_vector_product(z, y, v), Mv)
     if hasattr(loss, "hessian_factor"):
         S = loss.hessian_factor(z, y)
@@ -108,10 +109,11 @@ _REFERENCE = {
 }
 
 
-def _moved(loss: Loss, z: Tensor) -> Loss:
-    """The loss in the dtype of some logits, where it has tensors; the caller's is not changed."""
-    return copy.deepcopy(loss).to(z.device, z.dtype) if hasattr(loss, "to") else loss
-
-
-def _as_floating(y: Tensor, z: Tensor) -> Tensor:
-    return y.to(z.dtype) if y.is_floating_point() else y
+def _derivative(value: Float[Tensor, ""], z: Float[Tensor, "T C"]) -> Float[Tensor, "T C"]:
+    """∂value/∂z with its graph, zero where it does not depend on z."""
+    if not value.requires_grad:
+        return torch.zeros_like(z)
+    (found,) = torch.autograd.grad(
+        value, z, create_graph=True, allow_unused=True, materialize_grads=True
+    )
+    return found

@@ -8,8 +8,10 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from landscope.arguments import first_line
 from landscope.problem.losses.by_autograd import LossByAutograd
-from landscope.problem.losses.targets import are_labels
+from landscope.problem.losses.loss import RefusedLossError
+from landscope.problem.losses.targets import are_labels, floating_to
 from landscope.problem.terms import flatten_logits
 
 IGNORED = -100
@@ -76,21 +78,21 @@ class FunctionLoss(LossByAutograd):
 
         Raises
         ------
-        TypeError
-            Where the function gives no tensor of such a form.
-        ValueError
-            Where the function cannot be called so, or couples the terms of a batch.
+        RefusedLossError
+            Where the function cannot be called so, gives anything else, or couples the terms of a
+            batch.
         """
         with torch.no_grad():
             for dtype in dict.fromkeys((torch.float64, outputs.dtype)):
                 try:
-                    return self._read(*(_floating_to(x, dtype) for x in (outputs, targets)))
-                except (RuntimeError, IndexError) as error:
+                    return self._read(*(floating_to(x, dtype) for x in (outputs, targets)))
+                except RefusedLossError:
+                    raise
+                except Exception as error:  # of the function, whatever it is
                     failure = error
-        reason = str(failure).strip().splitlines()[0].rstrip(".")
-        raise ValueError(
+        raise RefusedLossError(
             f"loss {self.name} cannot take outputs of shape {tuple(outputs.shape)} with targets "
-            f"{tuple(targets.shape)}, or one row for each of their terms: {reason}"
+            f"{tuple(targets.shape)}, or one row for each of their terms: {first_line(failure)}"
         ) from failure
 
     def _read(
@@ -102,7 +104,7 @@ class FunctionLoss(LossByAutograd):
             found = self.to(z.device, z.dtype)
         whole = found.function(outputs, targets)
         if not isinstance(whole, Tensor) or whole.is_complex():
-            raise TypeError(
+            raise RefusedLossError(
                 f"loss {self.name} gave a {type(whole).__name__}; it must give a tensor of one "
                 "value for each term, or one mean for the batch"
             )
@@ -148,7 +150,7 @@ class FunctionLoss(LossByAutograd):
         """Compare the batch with its rows together, and these with parts and some rows alone."""
         T = len(z)
         if not self.gives_mean and self._called(z, y).shape[:1] != (T,):
-            raise ValueError(
+            raise RefusedLossError(
                 f"loss {self.name} gave values of shape {tuple(whole.shape)} for {T} terms; it "
                 "must give one value for each term, or one mean for the batch"
             )
@@ -165,12 +167,9 @@ class FunctionLoss(LossByAutograd):
     def _agree(self, found: Any, together: Float[Tensor, ""]) -> None:
         tolerance = TOLERANCE.get(together.dtype, TOLERANCE[torch.float32])
         if not abs(float(found - together)) <= tolerance * (abs(float(together)) + 1e-12):
-            raise ValueError(
+            raise RefusedLossError(
                 f"loss {self.name} gives a batch another value than the mean over its terms (sums "
                 f"{float(found):.6g} and {float(together):.6g}), so that the terms depend on each "
-                "other, on their weights or on shapes that broadcast; give a loss of each term"
+                "other, on their weights or on shapes that broadcast; give a loss of each term, or "
+                "objective= for a number of the whole batch"
             )
-
-
-def _floating_to(x: Tensor, dtype: torch.dtype) -> Tensor:
-    return x.to(dtype) if x.is_floating_point() else x

@@ -1,10 +1,15 @@
 """What a loss is: a value for each loss term, and its derivatives in the outputs of that term."""
 
+import copy
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Shaped
-from torch import Tensor
+from torch import Tensor, nn
+
+
+class RefusedLossError(ValueError):
+    """A loss that cannot be measured on these outputs and targets."""
 
 
 @runtime_checkable
@@ -32,6 +37,13 @@ class Loss(Protocol):
 
     def hessian_vector_product(self, logits: Tensor, targets: Tensor, vectors: Tensor) -> Tensor:
         """M^μ v^μ for each term μ, shape (T, C), with M^μ the Hessian in the logits."""
+
+
+def moved(loss: Loss, device: torch.device, dtype: torch.dtype) -> Loss:
+    """The same loss with its tensors, where it has any, on a device and in a dtype."""
+    if isinstance(loss, nn.Module):  # which would move in place
+        loss = copy.deepcopy(loss)
+    return loss.to(device, dtype) if hasattr(loss, "to") else loss
 
 
 def total(
@@ -79,8 +91,7 @@ def hessian_factor(
     ValueError
         If M^μ has a negative eigenvalue: then G has no real square root.
     """
-    if hasattr(loss, "to"):
-        loss = loss.to(logits.device, logits.dtype)
+    loss = moved(loss, logits.device, logits.dtype)
     if hasattr(loss, "hessian_factor"):
         return loss.hessian_factor(logits, targets)
     identity = torch.eye(logits.shape[1], dtype=logits.dtype, device=logits.device)

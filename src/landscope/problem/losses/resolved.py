@@ -36,7 +36,7 @@ NAMES: dict[str, Callable[[], Loss | nn.Module]] = {
     "soft_margin": nn.SoftMarginLoss,
     "multilabel_soft_margin": nn.MultiLabelSoftMarginLoss,
 }
-"""Losses by name: all but "mse" as torch computes them."""
+"""Losses by name: all but "mse" as torch computes them; so are names in torch.nn.functional."""
 
 FUNCTIONS: dict[Callable[..., Tensor], Callable[[], Loss | nn.Module]] = {
     F.cross_entropy: CrossEntropy,
@@ -77,9 +77,12 @@ def resolve_loss(loss: LossArgument) -> Loss:
         object, or what can be no loss.
     """
     if isinstance(loss, str):
-        if loss not in NAMES:
+        named = {function.__name__: make for function, make in FUNCTIONS.items()} | NAMES
+        if loss == "gaussian_nll":
+            return resolve_loss(nn.GaussianNLLLoss())
+        if loss not in named:
             raise ValueError(f"loss is {loss!r}; accepted names are {sorted(NAMES)}")
-        return resolve_loss(NAMES[loss]())
+        return resolve_loss(named[loss]())
     if isinstance(loss, type):
         name = loss.__name__
         raise TypeError(f"loss is the class {name}; give an object of it: {name}()")

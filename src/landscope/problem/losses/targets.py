@@ -10,6 +10,11 @@ def one_hot(targets: Int[Tensor, " T"], logits: Float[Tensor, "T C"]) -> Float[T
     return torch.zeros_like(logits).scatter(1, targets[:, None], 1.0)
 
 
+def floating_to(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Numbers in another floating dtype; whole numbers as they are."""
+    return x.to(dtype) if x.is_floating_point() else x
+
+
 def are_labels(targets: Shaped[Tensor, "T ..."]) -> bool:
     """Whether targets are class indices: one whole number for each term."""
     return targets.ndim == 1 and not targets.is_floating_point()
@@ -54,16 +59,21 @@ def refuse_other_classes(weight: Float[Tensor, " C"] | None, num_classes: int) -
         )
 
 
-def refuse_no_probabilities(targets: Shaped[Tensor, "T ..."], index: int) -> None:
-    """Refuse class indices in a floating dtype, and negative probabilities.
+def refuse_no_probabilities(targets: Shaped[Tensor, "T ..."], num_classes: int, index: int) -> None:
+    """Refuse class indices in a floating dtype, vectors of another length, negative numbers.
 
     Raises
     ------
     ValueError
-        Naming the batch, and the dtype or the number.
+        Naming the batch, and the dtype, the shape or the number.
     """
     if not targets.is_floating_point():
         return
+    if targets.ndim == 2 and targets.shape[1] != num_classes:
+        raise ValueError(
+            f"data has targets of shape {tuple(targets.shape)} in batch {index} for {num_classes} "
+            "logits; cross-entropy takes class indices or one probability per class"
+        )
     if targets.ndim == 1:
         raise ValueError(
             f"data has targets of {targets.dtype} in batch {index}; cross-entropy takes class "

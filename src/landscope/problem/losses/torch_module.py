@@ -63,11 +63,11 @@ class ElementwiseLoss(LossByAutograd):
 
     convex = True
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: Any) -> None:
         self.kind = next(base for base in type(module).__mro__ if base in ELEMENTWISE)
         self.name = self.kind.__name__
         self.summed = module.reduction == "batchmean"
-        self.module: Any = copy.deepcopy(module)
+        self.module = copy.deepcopy(module)
         self.module.reduction = "none"
         self.predicts = ELEMENTWISE[self.kind].predicts
 
