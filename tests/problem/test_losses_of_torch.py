@@ -150,6 +150,8 @@ def test_shapes_that_broadcast_are_refused():
         ls.Problem(network(), (X, NUMBERS), loss=Shaped())
     with pytest.raises(ValueError, match="terms of loss Broadcast"):
         ls.Problem(scalar, (X, numbers), loss=Broadcast())
+    with pytest.raises(ValueError, match="terms of loss Broadcast"):  # one alone does not
+        ls.Problem(scalar, [(X[:1], numbers[:1]), (X[1:], numbers[1:])], loss=Broadcast())
     with pytest.raises(ValueError, match="shapes that broadcast"):
         ls.Problem(network(outputs=1), (X, numbers), loss=lambda z, y: (z - y).square().mean())
 
