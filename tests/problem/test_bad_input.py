@@ -268,7 +268,8 @@ def test_an_unknown_loss():
 
 
 def test_a_loss_that_is_no_loss():
-    refused(lambda: ls.Problem(CASE.model(), (INPUTS, TARGETS), loss=nn.L1Loss()), "loss", "L1Loss")
+    for loss in (nn.L1Loss(), nn.L1Loss, nn.TripletMarginLoss(), 3.5, "l2"):
+        refused(lambda loss=loss: ls.Problem(CASE.model(), (INPUTS, TARGETS), loss=loss), "loss")
 
 
 @pytest.mark.parametrize(

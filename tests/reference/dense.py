@@ -124,6 +124,8 @@ class Dense:
         """d²L/dz²: blocks M^μ/N on the diagonal, (N·C, N·C)."""
         z = self.z.clone().requires_grad_()
         (residuals,) = torch.autograd.grad(self.loss_of_logits(z), z, create_graph=True)
+        if not residuals.requires_grad:  # the loss is linear in the logits
+            return torch.zeros(z.numel(), z.numel(), dtype=z.dtype)
         return rows_of_jacobian(residuals, z)
 
     @cached_property

@@ -8,6 +8,7 @@ from torch import nn
 
 import landscope as ls
 from landscope.problem import NonFiniteError
+from landscope.training.adam_descent import _mean_gradient
 from landscope.training.learning_rate import learning_rate
 
 
@@ -89,3 +90,16 @@ def test_divergence_is_named():
 def test_what_is_not_positive_is_refused(name):
     with pytest.raises(ValueError, match=f"{name} is 0; it must be"):
         ls.AdamDescent(**{name: 0})
+
+
+def test_under_class_weights_it_follows_the_gradient_of_the_problem_itself():
+    weights = torch.tensor([1.0, 15.0, 0.0], dtype=torch.float64)
+    loss = nn.CrossEntropyLoss(weight=weights)
+    net, problem = made_problem(weight_decay=0.05, loss=loss)
+    batch = problem.batches[0].take(torch.tensor([0, 1, 2, 4, 7]))
+    alone = ls.Problem(net, batch.data, weight_decay=0.05, loss=loss)
+    torch.testing.assert_close(_mean_gradient(problem, batch, problem.weights), alone.gradient())
+    # A mini-batch whose terms all have the weight 0 has no loss, and is not visited.
+    descent = ls.AdamDescent(batch_size=1)
+    visited = [batch for batch, _ in zip(descent._batches(problem, 0), range(16), strict=False)]
+    assert all(int(batch.targets) != 2 for batch in visited)

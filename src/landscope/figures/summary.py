@@ -151,8 +151,9 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "Observation 3 · class probabilities freeze",
+        "Observation 3 · probabilities freeze",
         (
+            ("label_entropy", "entropy of a label, nats"),
             ("sigma_z", "logit spread σ<sub>z</sub>"),
             ("entropy", "entropy S, nats"),
             ("participation", "participation Y"),
@@ -169,8 +170,10 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "Training",
         (
-            ("loss", "loss, nats"),
+            ("loss", "loss"),
             ("accuracy", "accuracy"),
+            ("label_accuracy", "accuracy of labels"),
+            ("exact_match", "share of examples with all labels right"),
             ("test_accuracy", "test accuracy"),
             ("learning_rate", "learning rate η"),
             ("weight_norm", "weight norm ‖W‖"),

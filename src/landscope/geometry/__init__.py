@@ -1,10 +1,12 @@
 """The paper's measurements at one point of weight space, one property per file."""
 
+from landscope.geometry.accuracy import accuracy
 from landscope.geometry.class_decomposition import ClassDecomposition, class_decomposition
 from landscope.geometry.class_probabilities import ClassProbabilities, class_probabilities
 from landscope.geometry.curvature import Curvature, curvature
 from landscope.geometry.gradient_overlap import GradientOverlap, gradient_overlap
 from landscope.geometry.hessian_split import HessianSplit, hessian_split
+from landscope.geometry.label_probabilities import LabelProbabilities, label_probabilities
 from landscope.geometry.logit_clustering import LogitClustering, logit_clustering
 from landscope.geometry.measure import measure, settings
 from landscope.geometry.outliers import Outliers, find_outliers
@@ -20,11 +22,13 @@ __all__ = [
     "Curvature",
     "GradientOverlap",
     "HessianSplit",
+    "LabelProbabilities",
     "LogitClustering",
     "Outliers",
     "Stability",
     "TangentKernelSpectrum",
     "UpdateRule",
+    "accuracy",
     "class_decomposition",
     "class_probabilities",
     "curvature",
@@ -33,6 +37,7 @@ __all__ = [
     "gradient_overlap",
     "heavy_ball_limit",
     "hessian_split",
+    "label_probabilities",
     "logit_clustering",
     "measure",
     "nesterov_limit",

@@ -8,8 +8,8 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from landscope import arguments as check
-from landscope.geometry.class_labels import class_labels
-from landscope.problem import Problem, checked_problem
+from landscope.geometry.class_labels import NoClassesError, class_labels
+from landscope.problem import Problem, problem_with_logits
 
 MANY_LOGITS = 100
 """Up to so many logits, all are looked at by default."""
@@ -52,7 +52,7 @@ def choose_logits(problem: Problem, logits: Logits = None, seed: int = 0) -> Int
     >>> choose_logits(problem), choose_logits(problem, 2), choose_logits(problem, [4, 0])
     (tensor([0, 1, 2, 3, 4]), tensor([1, 3]), tensor([4, 0]))
     """
-    C = checked_problem(problem).num_classes
+    C = problem_with_logits(problem, "a choice of logits").num_classes
     seed = check.seed(seed)
     if logits is None:
         if C <= MANY_LOGITS:
@@ -60,7 +60,10 @@ def choose_logits(problem: Problem, logits: Logits = None, seed: int = 0) -> Int
         logits = SAMPLED_LOGITS
     logits = checked_logits(logits, C)
     if isinstance(logits, int):
-        counts = torch.bincount(class_labels(problem).cpu(), minlength=C)
+        try:
+            counts = torch.bincount(class_labels(problem).cpu(), minlength=C)
+        except NoClassesError:
+            counts = torch.zeros(C)
         # A stable sort of a random order: those with pairs first, each group shuffled.
         order = torch.randperm(C, generator=torch.Generator().manual_seed(seed))
         first = (counts[order] < 2).byte().argsort(stable=True)

@@ -7,9 +7,11 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from landscope.geometry.chosen_logits import Logits, choose_logits
-from landscope.geometry.class_labels import class_labels
+from landscope.geometry.class_labels import NoClassesError, class_labels
+from landscope.geometry.mean_over_examples import mean_over_examples
 from landscope.linalg import Estimate
-from landscope.problem import Problem, checked_problem
+from landscope.problem import Problem, problem_with_logits
+from landscope.problem.losses import name_of, predicts
 
 FROZEN_ABOVE = 0.99
 """An example counts as frozen when its largest probability exceeds this."""
@@ -54,7 +56,8 @@ def class_probabilities(
     Parameters
     ----------
     problem : Problem
-        With class labels and at least two logits.
+        With a loss of classes (cross-entropy, or an object that says ``predicts = "class"``), class
+        labels and at least two logits.
     logits : int, sequence of int, or None
         Which probabilities to keep, or how many to draw; all by default, or 10 where there are more
         than 100. All numbers else are of all logits, which are never held for more than some
@@ -71,7 +74,8 @@ def class_probabilities(
     Raises
     ------
     ValueError
-        With a single logit, or without class labels.
+        With a single logit, another loss, or without class labels. The accuracy of other losses is
+        `landscope.geometry.accuracy.accuracy`, labels have `label_probabilities`.
 
     Notes
     -----
@@ -87,9 +91,16 @@ def class_probabilities(
     >>> float(ls.class_probabilities(problem).participation)
     0.5
     """
-    if checked_problem(problem).num_classes < 2:
+    if problem_with_logits(problem, "a class probability").num_classes < 2:
         raise ValueError(
             f"problem has {problem.num_classes} logit; class probabilities need at least two"
+        )
+    loss = problem.loss_terms
+    if predicts(loss) != "class":
+        raise NoClassesError(
+            f"problem has the loss {name_of(loss)}, which does not say that the softmax of the "
+            "outputs gives probabilities of classes; they are those of a cross-entropy, or of a "
+            "loss with predicts = 'class'"
         )
     kept = choose_logits(problem, logits, seed)
     found = problem.rows_over_ranks(
@@ -121,10 +132,3 @@ def _of_examples(z: Float64[Tensor, "n C"], kept: Int64[Tensor, " K"]) -> Float6
     entropy, participation = torch.special.entr(p).sum(1), p.square().sum(1)
     numbers = torch.stack([z.var(1), entropy, participation, p.amax(1), z.argmax(1).double()], 1)
     return torch.cat([numbers, p[:, kept]], 1)
-
-
-def mean_over_examples(x: Float64[Tensor, " N"]) -> Estimate:
-    """Mean with its standard error over the examples; NaN for a single one."""
-    n = len(x)
-    stderr = float(x.std()) / n**0.5 if n > 1 else float("nan")
-    return Estimate(float(x.mean()), stderr, max(n - 1, 1))

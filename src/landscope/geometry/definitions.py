@@ -11,6 +11,7 @@ GUR_ARI = "Gur-Ari, Roberts & Dyer 2018, arXiv:1812.04754"
 BELL = "Bell & Dean 1970, doi:10.1039/DF9705000055"
 COHEN = "Cohen et al. 2021, arXiv:2103.00065"
 COHEN_ADAPTIVE = "Cohen et al. 2022, arXiv:2207.14484"
+BERNOULLI = "cross-entropy of independent labels"
 CURVATURE_UNIT = "loss/weight²"
 LIMIT_UNIT = "1/η"
 """Of curvature as an optimiser sees it: η times it has none. That of H for gradient descent."""
@@ -54,6 +55,27 @@ DEFINITIONS = {
     "entropy": Definition((), "entropy", "nats", "mean over μ of −Σ_k p_k^μ ln p_k^μ"),
     "participation": Definition((), "participation Y", "1", "mean over μ of Σ_k (p_k^μ)²"),
     "frozen_fraction": Definition((), "frozen examples", "1", "share of μ with max_k p_k^μ > 0.99"),
+    "label_entropy": Definition(
+        (),
+        "entropy of a label",
+        "nats",
+        "mean over μ, k of −p ln p − (1−p) ln(1−p), p = sigmoid(z_k^μ)",
+        BERNOULLI,
+    ),
+    "label_accuracy": Definition(
+        (),
+        "accuracy of labels",
+        "1",
+        "share of μ, k with p_k^μ on the target's side of 1/2",
+        BERNOULLI,
+    ),
+    "exact_match": Definition(
+        (),
+        "examples with all labels right",
+        "1",
+        "share of μ whose labels are all right",
+        BERNOULLI,
+    ),
     "q_slsc": Definition(
         (),
         "same logit, same class q_SLSC",
@@ -216,9 +238,17 @@ for _name, _symbol, _what in (
         ),
     }
 
-DEFINITIONS["hessian_min_eigenvalue"] = Definition(
-    (), "smallest eigenvalue of H", CURVATURE_UNIT, "the most negative eigenvalue of the Hessian"
-)
+DEFINITIONS |= {
+    "hessian_min_eigenvalue": Definition(
+        (), "smallest eigenvalue of H", CURVATURE_UNIT, "the most negative eigenvalue of H"
+    ),
+    "gauss_newton_min_eigenvalue": Definition(
+        (),
+        "smallest eigenvalue of G",
+        CURVATURE_UNIT,
+        "the most negative eigenvalue of G, of a loss that is not known to be convex",
+    ),
+}
 DEFINITIONS["gauss_newton_effective_rank"] = Definition(
     (), "effective rank of G", "1", "(Tr G)²/‖G‖_F², the participation ratio of its spectrum", BELL
 )

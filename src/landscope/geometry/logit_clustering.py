@@ -9,16 +9,18 @@ from torch.nn.functional import one_hot
 
 from landscope import arguments as check
 from landscope.geometry.chosen_logits import Logits, choose_logits, labels_among
-from landscope.geometry.class_labels import class_labels
+from landscope.geometry.class_labels import NoClassesError, class_labels
 from landscope.geometry.class_sums import class_sums
-from landscope.problem import Problem
+from landscope.problem import Problem, problem_with_logits
 
 
 @dataclass(frozen=True)
 class LogitClustering:
     """Mean cosines between logit gradients, exact for the given examples.
 
-    C counts the logits that were looked at: all of them, or those chosen.
+    C counts the logits that were looked at: all of them, or those chosen. Where the problem has no
+    classes (a regression, several labels of each example), what is taken by class is NaN: `q_slsc`,
+    `table` and `class_centroids_gram`; `class_counts` and `num_classes_counted` are 0.
 
     Attributes
     ----------
@@ -84,7 +86,7 @@ def logit_clustering(
     Parameters
     ----------
     problem : Problem
-        With class labels; at least two examples.
+        At least two examples; with class labels for what is taken by class.
     logits : int, sequence of int, or None
         Which logits to look at, or how many to draw; all by default, or 10 where there are more
         than 100 (see `landscope.geometry.chosen_logits`). Every example is counted, whatever its
@@ -103,8 +105,7 @@ def logit_clustering(
     Raises
     ------
     ValueError
-        With fewer than two examples or logits, without class labels, or for logits that the model
-        has not.
+        With fewer than two examples or logits, or for logits that the model has not.
 
     Notes
     -----
@@ -123,16 +124,20 @@ def logit_clustering(
     >>> round(clustering.q_slsc, 6), round(clustering.q_sl, 6), clustering.q_dl
     (1.0, 1.0, 0.0)
     """
+    problem_with_logits(problem, "logit clustering")
     chosen = choose_logits(problem, logits, seed)
     if memory_limit is not None:
         memory_limit = check.whole("memory_limit", memory_limit)
     N, C = problem.num_examples, len(chosen)
     if N < 2 or C < 2:
         raise ValueError(f"problem has {N} examples and {C} logits; clustering needs two of each")
-    labels = labels_among(class_labels(problem), chosen, problem.num_classes)
+    try:
+        labels = labels_among(class_labels(problem), chosen, problem.num_classes)
+        A = max(C, int(labels.max()) + 1)  # examples of all other classes make one class more
+    except NoClassesError:
+        labels, A = torch.zeros(N, dtype=torch.long, device=problem.device), 1
     if problem.num_classes > C:
         problem = problem.with_logits(chosen)
-    A = max(C, int(labels.max()) + 1)  # examples of all other classes make one class more
     classes = one_hot(labels, A).double()
     sums = class_sums(problem, labels, A, memory_limit)
 
@@ -144,12 +149,18 @@ def logit_clustering(
         cosines[:, a, :, a] -= sums.same_example[a]
         pairs[:, a, :, a] -= torch.einsum("t,tk,tl->kl", classes[:, a], alive, alive)
 
-    table = _mean(cosines, pairs)[:, :C, :, :C]
     by_logit = _mean(cosines.sum((1, 3)), pairs.sum((1, 3)))  # q_kl
+    counts = classes.sum(0)[:C]
+    if A >= C:
+        class_pairs = torch.einsum("a,b->ab", counts, counts)[None, :, None, :].expand(C, C, C, C)
+        table = _mean(cosines, pairs)[:, :C, :, :C]
+        class_centroids_gram = _mean(sums.gram[:, :C, :, :C], class_pairs)
+    else:  # no classes
+        counts = counts.new_zeros(C)
+        table = class_centroids_gram = cosines.new_full((C, C, C, C), torch.nan)
     same_class = torch.stack([table[k, k, k, k] for k in range(C)])
     different = by_logit[~torch.eye(C, dtype=torch.bool, device=by_logit.device)]
 
-    counts = classes.sum(0)[:C]
     centroids = sums.sums / N
     centroid_norms = centroids.square().sum(1)
     sigma_e2 = float((sums.norms.square().mean() - centroid_norms.mean()) * N / (N - 1))
@@ -164,10 +175,7 @@ def logit_clustering(
         norms=sums.norms,
         centroids=centroids,
         centroids_gram=centroids @ centroids.T,
-        class_centroids_gram=_mean(
-            sums.gram[:, :C, :, :C],
-            torch.einsum("a,b->ab", counts, counts)[None, :, None, :].expand(C, C, C, C),
-        ),
+        class_centroids_gram=class_centroids_gram,
         sigma_c=max(sigma_c2, 0.0) ** 0.5,
         sigma_e=max(sigma_e2, 0.0) ** 0.5,
         class_counts=counts.long(),

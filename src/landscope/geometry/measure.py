@@ -12,14 +12,16 @@ from jaxtyping import Float, Float64
 
 from landscope import arguments as check
 from landscope.distributed import LostRankError
+from landscope.geometry.accuracy import accuracy
 from landscope.geometry.chosen_logits import Logits, checked_logits, choose_logits
 from landscope.geometry.class_decomposition import class_decomposition
-from landscope.geometry.class_labels import class_labels
+from landscope.geometry.class_labels import class_labels, why_no_classes
 from landscope.geometry.class_probabilities import class_probabilities
 from landscope.geometry.curvature import Curvature, curvature, default_num_eigenvalues
 from landscope.geometry.definitions import PAPER
 from landscope.geometry.gradient_overlap import overlap
 from landscope.geometry.hessian_split import split
+from landscope.geometry.label_probabilities import label_probabilities
 from landscope.geometry.logit_clustering import logit_clustering
 from landscope.geometry.once import once
 from landscope.geometry.point_operators import OPERATORS, Methods, PointOperators
@@ -29,11 +31,15 @@ from landscope.linalg import SpectralDensity, spectral_density
 from landscope.linalg.eigsh import checked_search
 from landscope.operators import LinearOperator
 from landscope.problem import NonFiniteError, Problem, checked_problem
+from landscope.problem.losses import name_of, predicts
 from landscope.products import ProductMethod
 from landscope.products.batch_sum import DEFAULT_MEMORY_SHARE, free_bytes
 from landscope.system.interruption import uncovering_interrupts
 
 Values = dict[str, Any]
+
+LeaveOut = Callable[[str, object], None]
+"""Keeps that something is not measured, and why."""
 
 PARTS = (
     "probabilities",
@@ -166,6 +172,11 @@ def measure(
         A = point[name]
         return spectral_density(A, num_probes, num_steps, seed=seed, deflate="converged")
 
+    failures: list[str] = []
+
+    def leave_out(what: str, reason: object) -> None:
+        failures.append(f"{what}: {reason}")
+
     gradient = once(problem.gradient)
     chosen = once(lambda: choose_logits(problem, logits, seed))
 
@@ -173,8 +184,8 @@ def measure(
         return _curvature(name, point[name], curved(name), gradient(), problem.num_classes)
 
     measurements: dict[str, Callable[[], Values]] = {
-        "probabilities": lambda: _probabilities(problem, chosen()),
-        "clustering": lambda: _clustering(problem, chosen(), memory_limit),
+        "probabilities": lambda: _probabilities(problem, chosen, leave_out),
+        "clustering": lambda: _clustering(problem, chosen(), memory_limit, leave_out),
         "hessian": lambda: spectrum("hessian"),
         "gauss_newton": lambda: spectrum("gauss_newton"),
         "hessian_split": lambda: _split(
@@ -194,18 +205,23 @@ def measure(
         "num_params": problem.num_params,
         "num_classes": problem.num_classes,
     }
-    failures = []
     for name in (name for name in measurements if name in parts):
         try:
             with uncovering_interrupts():
                 values |= measurements[name]()
         except LostRankError:
             raise  # nobody can go on without it
-        except Exception as failure:  # whatever it is, what was measured is kept
-            failures.append(f"{name}: {failure}")
-            warnings.warn(f"measure leaves out {name}: {failure}", stacklevel=2)
+        except Exception as reason:  # whatever it is, what was measured is kept
+            leave_out(name, reason)
+    for failure in failures:
+        warnings.warn(f"measure leaves out {failure}", stacklevel=2)
+    described = variables(values)
+    if predicts(problem.loss_terms) is None:
+        described["loss"].attrs["units"] = "loss"  # no logarithm of a probability
+    if predicts(problem.loss_terms) != "class":
+        described["num_classes"].attrs["long_name"] = "outputs C"
     return xr.Dataset(
-        variables(values),
+        described,
         attrs={
             "title": "Local geometry of a neural loss landscape",
             "source": PAPER,
@@ -259,8 +275,25 @@ def _check_parts(parts: Collection[str]) -> None:
         )
 
 
-def _probabilities(problem: Problem, logits: Logits) -> Values:
-    measured = class_probabilities(problem, logits=logits)
+def _probabilities(problem: Problem, chosen: Callable[[], Logits], leave_out: LeaveOut) -> Values:
+    """Of classes or labels; where only the classes are known, how many are found."""
+    kind = predicts(problem.loss_terms)
+    if kind == "labels":
+        labels = label_probabilities(problem)
+        return {
+            "label_entropy": labels.entropy,
+            "label_accuracy": labels.accuracy,
+            "exact_match": labels.exact_match,
+        }
+    targets = class_labels(problem)
+    if kind != "class":
+        leave_out(
+            "probabilities",
+            f"problem has the loss {name_of(problem.loss_terms)}, of whose outputs no "
+            "probabilities are known; the accuracy is measured",
+        )
+        return {"accuracy": float(accuracy(problem)), "targets": targets}
+    measured = class_probabilities(problem, logits=chosen())
     return {
         "accuracy": float(measured.accuracy),
         "sigma_z": measured.sigma_z,
@@ -269,14 +302,18 @@ def _probabilities(problem: Problem, logits: Logits) -> Values:
         "frozen_fraction": measured.frozen_fraction,
         "logits": measured.logits,
         "probabilities": measured.probabilities,
-        "targets": class_labels(problem),
+        "targets": targets,
     }
 
 
-def _clustering(problem: Problem, logits: Logits, memory_limit: int) -> Values:
+def _clustering(problem: Problem, logits: Logits, memory_limit: int, leave_out: LeaveOut) -> Values:
     measured = logit_clustering(problem, logits=logits, memory_limit=memory_limit)
-    return {
-        "q_slsc": measured.q_slsc,
+    by_class = {"q_slsc": measured.q_slsc, "clustering_table": measured.table}
+    reason = why_no_classes(problem)
+    if reason is not None:
+        leave_out("clustering by class", reason)
+        by_class = {}
+    return by_class | {
         "q_sl": measured.q_sl,
         "q_dl": measured.q_dl,
         "q_dl_abs": measured.q_dl_abs,
@@ -285,7 +322,6 @@ def _clustering(problem: Problem, logits: Logits, memory_limit: int) -> Values:
         "logits": measured.logits,
         "logit_gradient_norm": float(measured.norms.mean()),
         "logit_gradient_norm_std": float(measured.norms.std()),
-        "clustering_table": measured.table,
         "centroids_gram": measured.centroids_gram,
     }
 

@@ -1,7 +1,7 @@
 """Measurements that hold for the plain cross-entropy alone."""
 
 from landscope.problem import Problem, checked_problem
-from landscope.problem.losses import CrossEntropy
+from landscope.problem.losses import CrossEntropy, name_of
 
 
 def refuse_other_losses(problem: Problem, what: str) -> None:
@@ -14,9 +14,7 @@ def refuse_other_losses(problem: Problem, what: str) -> None:
     """
     loss = checked_problem(problem).loss_terms
     if not isinstance(loss, CrossEntropy):
-        raise ValueError(
-            f"problem has the loss {type(loss).__name__}; {what} is one of cross_entropy"
-        )
+        raise ValueError(f"problem has the loss {name_of(loss)}; {what} is one of cross_entropy")
     if loss.weight is not None or loss.label_smoothing:
         raise ValueError(
             f"problem has a cross-entropy with class weights or label smoothing; {what} is one of "

@@ -13,7 +13,7 @@ from landscope.linalg.eigsh import checked_search
 from landscope.operators import TangentKernel
 from landscope.operators.gram import gram_matrix
 from landscope.operators.outer_products import fill_lower
-from landscope.problem import Problem, checked_problem
+from landscope.problem import Problem, checked_problem, problem_with_logits
 from landscope.products import LayerwiseJacobian, ProductMethod
 from landscope.products.batch_sum import checked_method
 
@@ -102,7 +102,7 @@ def tangent_kernel(
     >>> ls.tangent_kernel(problem).eigenvalues
     tensor([1., 1., 1., 1.], dtype=torch.float64)
     """
-    size = _num_rows(checked_problem(problem))
+    size = _num_rows(problem_with_logits(problem, "the tangent kernel"))
     _, tol, seed = checked_search(size if k is None else k, size, tol, seed, "N·C")
     checked_method(method)
     if reference is not None and _num_rows(checked_problem(reference, "reference")) != size:

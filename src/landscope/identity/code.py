@@ -27,7 +27,7 @@ NAMESPACES = (ModuleType, SimpleNamespace, Namespace)
 
 CALLED = frozenset(
     {"forward", "__call__", "terms", "gradient", "hessian_vector_product", "hessian_factor",
-     "normalizer"}
+     "normalizer", "total"}
 )  # fmt: skip
 """Methods of a model or a loss that are called when it is measured."""
 

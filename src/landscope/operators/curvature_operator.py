@@ -7,7 +7,7 @@ from torch import Tensor
 
 from landscope.identity import digest
 from landscope.operators.linear_operator import LinearOperator
-from landscope.problem import Batch, Problem, checked_problem
+from landscope.problem import Batch, Problem, checked_problem, problem_with_logits
 from landscope.products import BatchSum, Explanation, ProductMethod
 from landscope.products.batch_derivative import BatchDerivative
 
@@ -30,6 +30,9 @@ class CurvatureOperator(LinearOperator):
 
     symmetric = True
 
+    needs_logits = True
+    """Whether it is defined through the logits alone."""
+
     def __init__(
         self,
         problem: Problem,
@@ -38,7 +41,10 @@ class CurvatureOperator(LinearOperator):
         memory_limit: int | None = None,
         self_check: bool = True,
     ) -> None:
-        checked_problem(problem)
+        if self.needs_logits:
+            problem_with_logits(problem, type(self).__name__)
+        else:
+            checked_problem(problem)
         super().__init__((problem.num_params,) * 2, problem.dtype, problem.device)
         self.problem = problem
         self.ranks = problem.ranks

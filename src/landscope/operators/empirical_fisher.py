@@ -35,6 +35,8 @@ class EmpiricalFisher(GaussNewton):
     EmpiricalFisher(6 × 6, symmetric, psd)
     """
 
+    psd = True
+
     kind = "empirical_fisher"
 
     @staticmethod

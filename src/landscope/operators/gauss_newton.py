@@ -8,6 +8,7 @@ from torch import Tensor
 from landscope.operators.curvature_operator import CurvatureOperator
 from landscope.problem import Batch, Loss, Problem
 from landscope.problem.linear_head import large_head
+from landscope.problem.losses import is_convex
 from landscope.products import GaussNewtonVector, LargeOutputVector
 from landscope.products.batch_derivative import BatchDerivative
 
@@ -42,7 +43,10 @@ class GaussNewton(CurvatureOperator):
     GaussNewton(4 × 4, symmetric, psd)
     """
 
-    psd = True
+    @property
+    def psd(self) -> bool:  # type: ignore[override]
+        """Whether the loss says that it is convex in the logits."""
+        return is_convex(self.problem.loss_terms)
 
     kind = "gauss_newton"
 

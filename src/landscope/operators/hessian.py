@@ -2,6 +2,7 @@
 
 from landscope.operators.curvature_operator import CurvatureOperator
 from landscope.problem import Batch, Problem
+from landscope.problem.losses import total
 from landscope.products import HessianVector
 
 
@@ -34,11 +35,13 @@ class Hessian(CurvatureOperator):
     array([0.5, 0.5, 0.5, 0.5], dtype=float32)
     """
 
+    needs_logits = False
+
     def derivative(self, problem: Problem, batch: Batch) -> HessianVector:
         """The Hessian of the batch's summed loss."""
-        terms, targets = problem.loss_terms.terms, batch.targets.to(problem.device)
+        loss, targets = problem.loss_terms, batch.targets.to(problem.device)
         return HessianVector(
-            problem, batch, "loss", lambda z, targets: terms(z, targets).sum(), [targets]
+            problem, batch, "loss", lambda z, targets: total(loss, z, targets), [targets]
         )
 
     @property

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscope.operators.linear_operator import LinearOperator
-from landscope.problem import Problem
+from landscope.problem import Problem, problem_with_logits
 from landscope.products import (
     BatchSum,
     Explanation,
@@ -50,6 +50,7 @@ class LogitJacobian(LinearOperator):
         memory_limit: int | None = None,
         self_check: bool = True,
     ) -> None:
+        problem_with_logits(problem, type(self).__name__)
         shape = (problem.num_examples * problem.num_classes, problem.num_params)
         super().__init__(shape, problem.dtype, problem.device)
         self.problem = problem

@@ -3,7 +3,7 @@
 from landscope.problem.batch import Batch
 from landscope.problem.checks import NonFiniteError
 from landscope.problem.losses import CrossEntropy, Loss, MeanSquaredError
-from landscope.problem.problem import Problem, checked_problem
+from landscope.problem.problem import Problem, checked_problem, problem_with_logits
 from landscope.problem.sharded_problem import ShardedProblem
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "Problem",
     "ShardedProblem",
     "checked_problem",
+    "problem_with_logits",
 ]

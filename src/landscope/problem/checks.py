@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from landscope.arguments import real, shown
+from landscope.arguments import first_line, real, shown
 from landscope.distributed import Ranks
 from landscope.problem.batch import Batch
 from landscope.problem.data import leaves
-from landscope.problem.losses import CrossEntropy, MeanSquaredError
+from landscope.problem.forward import Forward
 from landscope.problem.network import Network
+from landscope.problem.objective import OutputItself, forward_of
 
 Result = TypeVar("Result")
 
@@ -184,79 +185,15 @@ def check_batch_data(batch: Any, index: int) -> None:
 def check_targets(
     targets: Shaped[Tensor, "T ..."], loss: object, num_classes: int, index: int
 ) -> None:
-    """Refuse targets that the cross-entropy, or the squared error, of these logits cannot have.
+    """Refuse targets that a loss which knows its targets cannot have for these logits.
 
     Raises
     ------
     ValueError
         Naming the batch, and what is wrong with its targets, the logits or the class weights.
     """
-    if isinstance(loss, CrossEntropy | MeanSquaredError):
-        _check_labels(targets, num_classes, index)
-    if isinstance(loss, CrossEntropy):
-        _check_classes(loss, num_classes)
-        _check_probabilities(targets, index)
-
-
-def _check_labels(targets: Shaped[Tensor, "T ..."], num_classes: int, index: int) -> None:
-    """Refuse class indices that the logits do not have.
-
-    Raises
-    ------
-    ValueError
-        Naming the label, its place and the accepted range.
-    """
-    if targets.is_floating_point() or targets.ndim > 1:
-        return
-    wrong = ((targets < 0) | (targets >= num_classes)).nonzero()
-    if len(wrong):
-        place = int(wrong[0, 0])
-        raise ValueError(
-            f"data has the label {int(targets[place])} at term {place} of batch {index}; the "
-            f"model's {num_classes} logits accept labels 0 to {num_classes - 1}"
-        )
-
-
-def _check_classes(loss: CrossEntropy, num_classes: int) -> None:
-    """Refuse a cross-entropy over a single class, and class weights of another number of classes.
-
-    Raises
-    ------
-    ValueError
-        With both numbers.
-    """
-    if num_classes < 2:
-        raise ValueError(
-            "model gives 1 logit, whose cross-entropy is 0 whatever it is; give one logit for each "
-            "class, two for yes and no, or another loss"
-        )
-    if loss.weight is not None and len(loss.weight) != num_classes:
-        raise ValueError(
-            f"loss has {len(loss.weight)} class weights and the model {num_classes} logits; give "
-            "one weight for each logit"
-        )
-
-
-def _check_probabilities(targets: Shaped[Tensor, "T ..."], index: int) -> None:
-    """Refuse class indices in a floating dtype, and negative probabilities.
-
-    Raises
-    ------
-    ValueError
-        Naming the batch, and the dtype or the number.
-    """
-    if not targets.is_floating_point():
-        return
-    if targets.ndim == 1:
-        raise ValueError(
-            f"data has targets of {targets.dtype} in batch {index}; cross-entropy takes class "
-            "indices (an integer dtype) or one probability per class"
-        )
-    if bool((targets < 0).any()):
-        raise ValueError(
-            f"data has a target of {float(targets.min()):.3g} in batch {index}; cross-entropy "
-            "takes probabilities, which are at least 0"
-        )
+    if hasattr(loss, "check_targets"):
+        loss.check_targets(targets, num_classes, index)
 
 
 def check_finite_logits(logits: Float[Tensor, "T C"], index: int) -> None:
@@ -406,6 +343,26 @@ def checked_options(weight_decay: float, forward: object) -> float:
     return real("weight_decay", weight_decay, "[0, ∞)")
 
 
+def checked_objective(objective: Any, loss: Any, forward: Any) -> tuple[OutputItself, Forward]:
+    """The loss and the forward function that an objective stands for.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no function, or a loss or forward function beside it.
+    """
+    if not callable(objective):
+        raise TypeError(
+            f"objective is {shown(objective)}; it must be a function (model, batch) -> number"
+        )
+    if loss != "cross_entropy" or forward is not None:
+        beside = "loss" if forward is None else "forward"
+        raise ValueError(
+            f"objective is given with {beside}, which it takes the place of; give one of the two"
+        )
+    return OutputItself(), forward_of(objective)
+
+
 def checked_device(device: Any) -> torch.device:
     """The device of this name, the present one where it has no number.
 
@@ -447,9 +404,3 @@ def taken_by_model(compute: Callable[[], Result], data: Any, index: int) -> Resu
 def _inputs(data: Any) -> list[Tensor]:
     """The tensors of a batch but for its targets, where they come last."""
     return leaves(data[:-1]) if isinstance(data, tuple | list) else []
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200].rstrip(".")

@@ -28,7 +28,17 @@ from landscope.problem.fingerprint import (
     tensors_digest,
 )
 from landscope.problem.forward import Forward, default_forward, unwrapped
-from landscope.problem.losses import CrossEntropy, Loss, normalizer, resolve_loss
+from landscope.problem.losses import (
+    CrossEntropy,
+    LossArgument,
+    check_derivatives,
+    describe_outputs,
+    moved,
+    normalizer,
+    read_outputs,
+    resolve_loss,
+    total,
+)
 from landscope.problem.measuring import measuring
 from landscope.problem.named_state import fitted, tied_names
 from landscope.problem.network import (
@@ -39,6 +49,7 @@ from landscope.problem.network import (
     OtherHead,
     floating_to,
 )
+from landscope.problem.objective import Objective, OutputItself
 from landscope.problem.own_loss import find_reading
 from landscope.problem.parameters import Layout, Selection, select_parameters
 from landscope.problem.reverse_mode import gradient_at
@@ -68,11 +79,21 @@ class Problem(Fingerprinted):
     data : pair of tensors, Dataset, re-iterable loader, or list of batches
         Batches are (inputs, targets), or mappings with the targets under ``labels``. The data are
         read at construction and kept in host memory in one fixed order.
-    loss : {"cross_entropy", "mse"}, nn.CrossEntropyLoss, or an object
-        "mse" is ½‖z − y‖² per example, a vector along the last axis. An ``nn.CrossEntropyLoss``
-        with class weights and ``reduction="mean"`` is divided by the sum of the weights, as torch
-        does. An object gives
-        ``terms``, ``gradient`` and ``hessian_vector_product`` (see `landscope.problem.Loss`).
+    loss : str, loss of torch.nn, callable (outputs, targets) → values, or an object
+        By name: "cross_entropy", "nll", "mse" (½‖z − y‖² per example, a vector along the last
+        axis), "l1", "huber", "smooth_l1", "bce_with_logits", "bce", "kl_div", "poisson_nll",
+        "soft_margin", "multilabel_soft_margin". A module of torch is its value on all data as one
+        batch with its options, for any reduction the mean (with class weights, over their sum). A
+        callable gives a value for each term, or one mean for the batch (see
+        `landscope.problem.losses.FunctionLoss`); autograd takes its derivatives. An object gives
+        ``terms``, ``gradient`` and ``hessian_vector_product`` (see `landscope.problem.Loss`), which
+        are compared with one another.
+    objective : callable (model, batch) → (sum, count), or a mean over the batch's examples
+        In place of a loss of logits: a number of the whole model and batch (contrastive, preference
+        and physics-informed losses, losses of several heads). The loss is Σ sum / Σ count over the
+        batches of the data, which are cut only where ``batch_size`` is given: a pair of tensors is
+        one batch. Loss, gradient and Hessian are measured; what needs logits (G, R, clustering) is
+        refused.
     params : names, predicate on the name, mapping, or None
         The parameters that span weight space: names of parameters or modules, patterns such as
         ``"transformer.h.*.attn"`` included; None takes all that require a gradient.
@@ -142,8 +163,9 @@ class Problem(Fingerprinted):
         self,
         model: nn.Module | Callable[..., Any],
         data: Any,
-        loss: str | nn.CrossEntropyLoss | Loss = "cross_entropy",
+        loss: LossArgument = "cross_entropy",
         *,
+        objective: Objective | None = None,
         params: Selection | Mapping[str, Tensor] = None,
         batch_size: int | None = None,
         device: torch.device | str | None = None,
@@ -159,6 +181,8 @@ class Problem(Fingerprinted):
         if check.flag("shard", shard) and self.ranks is None:
             raise ValueError("shard is True without a group; give group=dist.group.WORLD with it")
         with self.together(), measuring():
+            if objective is not None:
+                loss, forward = checks.checked_objective(objective, loss, forward)
             self._build(
                 model, data, loss, params, batch_size, device, dtype, forward, weight_decay,
                 batch_statistics, shard,
@@ -169,7 +193,7 @@ class Problem(Fingerprinted):
         self,
         model: nn.Module | Callable[..., Any],
         data: Any,
-        loss: str | nn.CrossEntropyLoss | Loss,
+        loss: LossArgument,
         params: Selection | Mapping[str, Tensor],
         batch_size: int | None,
         device: torch.device | str | None,
@@ -217,8 +241,7 @@ class Problem(Fingerprinted):
         checks.check_real(parameters)
         selected = select_parameters(parameters, selection)
         self.dtype = _working_dtype(dtype, list(parameters.values()))
-        if hasattr(self.loss_terms, "to"):
-            self.loss_terms = self.loss_terms.to(self.device, self.dtype)
+        self.loss_terms = moved(self.loss_terms, self.device, self.dtype)
 
         state = {
             name: floating_to(value.detach(), self.device, self.dtype).clone()
@@ -236,7 +259,7 @@ class Problem(Fingerprinted):
         checks.check_finite_state(self._layout.unflatten(self._vector), state)
         # Loaders and random modules draw from torch's global generator: leave it as it was.
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            if batch_statistics and batch_size is None:
+            if self._couples and batch_size is None:
                 batch_size = sys.maxsize  # not cut
             before = {name: value._version for name, value in self.state().items()}
             in_batches = as_batches(data, batch_size, self.ranks if shard else None)
@@ -251,13 +274,24 @@ class Problem(Fingerprinted):
         where = "" if self.ranks is None else f", rank {self.ranks.rank} of {self.ranks.size}"
         return (
             f"Problem({self.num_params:,} parameters, {self.num_examples:,} {unit(self.batches)}, "
-            f"{self.num_classes} classes, {dtype} on {self.device}{where})"
+            f"{describe_outputs(self.loss_terms, self.num_classes)}, "
+            f"{dtype} on {self.device}{where})"
         )
 
     @property
     def num_params(self) -> int:
         """D, the dimension of weight space."""
         return self._layout.size
+
+    @property
+    def has_logits(self) -> bool:
+        """Whether the loss is one of logits, and no objective of the whole model."""
+        return not isinstance(self.loss_terms, OutputItself)
+
+    @property
+    def _couples(self) -> bool:
+        """Whether the examples of a batch belong together, so that none is cut."""
+        return self.batch_statistics or not self.has_logits
 
     @property
     def module(self) -> nn.Module | None:
@@ -322,8 +356,7 @@ class Problem(Fingerprinted):
             name: floating_to(value, self.device, torch.float64)
             for name, value in self._fixed.items()
         }
-        if hasattr(self.loss_terms, "to"):
-            wide.loss_terms = self.loss_terms.to(self.device, torch.float64)
+        wide.loss_terms = moved(self.loss_terms, self.device, torch.float64)
         example = wide._on_device(next(self.batches[0].pieces(1)).data)
         with torch.no_grad():
             wide.rounding = checks.rounding_of(self._network, wide.state(), example)
@@ -426,6 +459,7 @@ class Problem(Fingerprinted):
     @measuring()
     def logits(self) -> Float[Tensor, "N C"]:
         """Logits of every loss term, in the order of the data (of the processes, then theirs)."""
+        problem_with_logits(self, "Problem.logits")
         return self.rows_over_ranks(lambda: torch.cat(list(self.logits_in_chunks())))
 
     @torch.no_grad()
@@ -465,7 +499,7 @@ class Problem(Fingerprinted):
     def batch_loss(self, batch: Batch) -> Callable[[Tensor], Float[Tensor, ""]]:
         """The function W ↦ sum of one batch's loss terms."""
         logits, targets = self.batch_logits(batch), self._on_device(batch.targets)
-        return lambda w: self.loss_terms.terms(logits(w), targets).sum()
+        return lambda w: total(self.loss_terms, logits(w), targets)
 
     def logits_of(self, batch: Batch) -> BatchLogits:
         """A batch's logits as a function of all the tensors that they depend on."""
@@ -625,7 +659,7 @@ class Problem(Fingerprinted):
 
     def _read(self, batches: list[Any]) -> Iterator[Batch]:
         """Run the model once over the data, refusing what cannot be measured."""
-        one_by_one = False
+        one_by_one = compared = False
         if self.batch_statistics and len(batches) > 1:
             raise ValueError(
                 f"data has {len(batches)} batches; batch_statistics=True couples the examples of a "
@@ -633,7 +667,7 @@ class Problem(Fingerprinted):
             )
         for index, data in enumerate(batches):
             checks.check_batch_data(data, index)
-            if index == 0 and not self.batch_statistics:
+            if index == 0 and not self._couples:
                 width, targets = self._checked_output(rows(data, 0, 2), index)
                 one_by_one = len(targets) * width * self.dtype.itemsize > LOGIT_BYTES // 4
             outputs = [
@@ -641,8 +675,13 @@ class Problem(Fingerprinted):
             ]
             num_classes = outputs[0][0]
             targets = torch.cat([part for _, part in outputs])
-            batch = Batch.of(data, targets, self.loss_terms, not self.batch_statistics)
+            batch = Batch.of(data, targets, self.loss_terms, not self._couples)
             checks.check_targets(batch.targets, self.loss_terms, num_classes, index)
+            if len(batch.targets) and not compared:
+                some = next(batch.pieces(2 if one_by_one else 16))
+                targets = self._on_device(some.targets)
+                check_derivatives(self.loss_terms, self.batch_logits(some)(self._vector), targets)
+                compared = len(targets) > 1  # a single one broadcasts with nothing
             if index == 0:
                 self.num_classes = num_classes
                 few = next(batch.pieces(2)) if one_by_one else batch
@@ -650,7 +689,7 @@ class Problem(Fingerprinted):
                 first = self._on_device(few.data)
                 checks.check_deterministic(self._network, state, first)
                 self.rounding = checks.rounding_of(self._network, state, first)
-                if not self.batch_statistics:
+                if not self._couples:
                     checks.check_examples_independent(self.batch_logits, self._vector, few)
             yield batch
 
@@ -674,6 +713,7 @@ class Problem(Fingerprinted):
         checks.check_forward_output(output)
         z, targets = flatten_logits(*output)
         checks.check_finite_logits(z, index)
+        self.loss_terms = read_outputs(self.loss_terms, *output)
         return z.shape[1], targets
 
     def _named_state(self, where: nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -709,6 +749,22 @@ def checked_problem(problem: Any, name: str = "problem") -> Problem:
     """
     if not isinstance(problem, Problem):
         raise TypeError(f"{name} is {shown(problem)}; it must be a Problem(model, data, ...)")
+    return problem
+
+
+def problem_with_logits(problem: Any, what: str) -> Problem:
+    """Return an argument that is a `Problem` with a loss of logits.
+
+    Raises
+    ------
+    ValueError
+        For one with an objective.
+    """
+    if not checked_problem(problem).has_logits:
+        raise ValueError(
+            f"problem has an objective of the whole model, and {what} needs logits; give "
+            "Problem(model, data, loss=...) for it"
+        )
     return problem
 
 

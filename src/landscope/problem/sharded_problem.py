@@ -25,7 +25,17 @@ from landscope.problem.fingerprint import (
 )
 from landscope.problem.forward import Forward, default_forward, unwrapped
 from landscope.problem.fully_sharded import FullySharded
-from landscope.problem.losses import CrossEntropy, Loss, normalizer, resolve_loss
+from landscope.problem.losses import (
+    CrossEntropy,
+    LossArgument,
+    check_derivatives,
+    describe_outputs,
+    moved,
+    normalizer,
+    read_outputs,
+    resolve_loss,
+    total,
+)
 from landscope.problem.measuring import measuring
 from landscope.problem.network import floating_to, methods_called_by
 from landscope.problem.own_loss import find_reading
@@ -51,7 +61,7 @@ class ShardedProblem(Fingerprinted):
     data : pair of tensors, Dataset, re-iterable loader, or list of batches
         This process's own, as for `Problem`. Processes may have different numbers of batches:
         those with fewer take part in the passes of the others with weight 0.
-    loss : {"cross_entropy", "mse"}, nn.CrossEntropyLoss, or an object
+    loss : str, loss of torch.nn, callable (outputs, targets) → values, or an object
         As for `Problem`.
     batch_size : int, optional
         Largest batch that is evaluated at once on each process.
@@ -104,7 +114,7 @@ class ShardedProblem(Fingerprinted):
         self,
         model: nn.Module,
         data: Any,
-        loss: str | nn.CrossEntropyLoss | Loss = "cross_entropy",
+        loss: LossArgument = "cross_entropy",
         *,
         batch_size: int | None = None,
         forward: Forward | None = None,
@@ -121,8 +131,7 @@ class ShardedProblem(Fingerprinted):
             self.device = self._model.device
             self.forward = forward or default_forward
             self.loss_terms = resolve_loss(loss)
-            if hasattr(self.loss_terms, "to"):
-                self.loss_terms = self.loss_terms.to(self.device, self.dtype)
+            self.loss_terms = moved(self.loss_terms, self.device, self.dtype)
             with self._same_random_numbers():
                 data = as_batches(data, batch_size, self.ranks if shard else None)
         self._vector = self._model.vector()
@@ -142,7 +151,8 @@ class ShardedProblem(Fingerprinted):
         dtype = str(self.dtype).removeprefix("torch.")
         return (
             f"ShardedProblem({self.num_params:,} parameters, {self.num_examples:,} "
-            f"{unit(self.batches)}, {self.num_classes} classes, {dtype} on {self.device}, "
+            f"{unit(self.batches)}, {describe_outputs(self.loss_terms, self.num_classes)}, "
+            f"{dtype} on {self.device}, "
             f"rank {self.ranks.rank} of {self.ranks.size})"
         )
 
@@ -268,15 +278,18 @@ class ShardedProblem(Fingerprinted):
         z, _ = self._logits(batch.data)
         kept = batch.is_term.nonzero()[:, 0].to(z.device)
         targets = floating_to(batch.targets, z.device, z.dtype)
-        return self.loss_terms.terms(z.index_select(0, kept), targets).sum()
+        return total(self.loss_terms, z.index_select(0, kept), targets)
 
     def _logits(self, data: Any) -> tuple[Float[Tensor, "R C"], Shaped[Tensor, "R ..."]]:
         """Flat logits and targets of some data, by one pass of all processes."""
+        return flatten_logits(*self._outputs(data))
+
+    def _outputs(self, data: Any) -> tuple[Float[Tensor, "..."], Shaped[Tensor, "..."]]:
+        """Outputs and targets of some data, by one pass of all processes."""
         data = tree_map(lambda x: floating_to(x, self.device, self.dtype), data)
         output = self.forward(self._model.module, data)
         checks.check_forward_output(output)
-        z, targets = flatten_logits(*output)
-        return z.to(self.dtype), targets
+        return output[0].to(self.dtype), output[1]
 
     def _read(self, data: list[Any]) -> Iterator[Batch]:
         """Run the model once over the data, refusing what cannot be measured."""
@@ -284,8 +297,10 @@ class ShardedProblem(Fingerprinted):
             own = index < len(data)
             part = data[index] if own else data[0]
             checks.check_batch_data(part, index)
-            z, targets = self._logits(part)
+            output = self._outputs(part)
+            z, targets = flatten_logits(*output)
             checks.check_finite_logits(z, index)
+            self.loss_terms = read_outputs(self.loss_terms, *output)
             if index == 0:
                 self.num_classes = z.shape[1]
                 self._check_passes(part, z)
@@ -293,6 +308,9 @@ class ShardedProblem(Fingerprinted):
                 continue
             batch = Batch.of(part, targets.cpu(), self.loss_terms)
             checks.check_targets(batch.targets, self.loss_terms, self.num_classes, index)
+            if index == 0:
+                kept = batch.is_term.to(z.device)
+                check_derivatives(self.loss_terms, z[kept], targets[kept])
             yield batch
 
     def _read_as_own_loss(self, data: Any, must_fit: bool) -> None:

@@ -10,8 +10,9 @@ def flatten_logits(
     """One row per target, whatever the leading shape.
 
     Accepted: targets of the logits' leading shape (class indices), targets of the logits' own
-    shape (vectors), and class indices for logits with the classes in dimension 1, as
-    ``nn.CrossEntropyLoss`` takes images (B, C, H, W). Logits (B, T, C) with T = C are read with the
+    shape (vectors), class indices for logits with the classes in dimension 1, as
+    ``nn.CrossEntropyLoss`` takes images (B, C, H, W), and for logits (N, C) vectors (N, M) of
+    another length, which a function as loss may take. Logits (B, T, C) with T = C are read with the
     classes last.
 
     Raises
@@ -26,6 +27,7 @@ def flatten_logits(
         return logits.reshape(-1, num_classes), targets.reshape(-1, num_classes).to(logits.dtype)
     if not targets.is_floating_point():
         targets = targets.long()
+    same_length = len(targets) == len(logits) if targets.ndim else False
     classes_last = targets.shape == logits.shape[:-1]
     classes_first = logits.ndim > 2 and targets.shape == logits.movedim(1, -1).shape[:-1]
     if classes_last and classes_first and logits.ndim > 3:
@@ -37,6 +39,8 @@ def flatten_logits(
         return logits.reshape(-1, num_classes), targets.reshape(-1)
     if classes_first:
         return logits.movedim(1, -1).reshape(-1, logits.shape[1]), targets.reshape(-1)
+    if targets.is_floating_point() and targets.ndim == logits.ndim == 2 and same_length:
+        return logits, targets.to(logits.dtype)
     raise ValueError(
         f"targets of shape {tuple(targets.shape)} do not fit logits of shape "
         f"{tuple(logits.shape)}; accepted are class indices of the logits' leading shape or "

@@ -14,6 +14,7 @@ from torch.optim import Adam
 from landscope.arguments import real, whole
 from landscope.hyperplanes import AffineHyperplane
 from landscope.problem import Batch, NonFiniteError, Problem
+from landscope.problem.losses import normalizer
 from landscope.products.example_chunks import joinable
 from landscope.training.config import MOST_STEPS
 from landscope.training.learning_rate import learning_rate
@@ -115,20 +116,21 @@ class AdamDescent:
             optimizer.step()
 
     def _batches(self, problem: Problem, seed: int) -> Iterator[Batch]:
-        """Epoch after epoch, each example once in each."""
-        in_one = joinable(problem)
+        """Epoch after epoch, each example once in each; for an objective, whole batches."""
+        in_one = problem.has_logits and joinable(problem)
         groups = [Batch.join(problem.batches)] if in_one else list(problem.batches)
         for epoch in count():
             rng = np.random.default_rng([seed, epoch])
             for place in rng.permutation(len(groups)):
                 order = torch.from_numpy(rng.permutation(groups[place].num_rows))
-                for examples in order.split(self.batch_size):
+                size = self.batch_size if problem.has_logits else len(order)
+                for examples in order.split(size):
                     batch = groups[place].take(examples)
-                    if len(batch.targets):
+                    if normalizer(problem.loss_terms, batch.targets.to(problem.device)) > 0:
                         yield batch
 
 
 def _mean_gradient(problem: Problem, batch: Batch, weights: Tensor) -> Float[Tensor, " D"]:
-    """Of the loss of a mini-batch, with the ridge of the weight decay."""
-    mean = grad(problem.batch_loss(batch))(weights) / len(batch.targets)
-    return mean + problem.weight_decay * weights
+    """Of the problem's loss with the mini-batch as its data, the ridge included."""
+    share = normalizer(problem.loss_terms, batch.targets.to(problem.device))
+    return grad(problem.batch_loss(batch))(weights) / share + problem.weight_decay * weights

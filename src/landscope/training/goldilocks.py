@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import xarray as xr
 from torch import nn
 
 from landscope import arguments as check
+from landscope.geometry.accuracy import accuracy
 from landscope.geometry.class_probabilities import class_probabilities
 from landscope.geometry.point_operators import Methods, PointOperators
 from landscope.hyperplanes import (
@@ -212,16 +214,14 @@ def _of_the_point(problem: Problem) -> dict[str, xr.Variable]:
         "weight_norm": (float(problem.parameters_vector().double().norm()), "weight"),
         "loss": (float(problem.loss()), "nats"),
     }
-    try:
+    with suppress(ValueError):  # a regression has no classes
+        numbers["accuracy"] = (accuracy(problem).value, "1")
         found = class_probabilities(problem)
-    except ValueError:  # a regression has no classes
-        return {name: xr.Variable((), value, {"units": u}) for name, (value, u) in numbers.items()}
-    numbers |= {
-        "sigma_z": (found.sigma_z.value, "1"),
-        "entropy": (found.entropy.value, "nats"),
-        "participation": (found.participation.value, "1"),
-        "accuracy": (found.accuracy.value, "1"),
-    }
+        numbers |= {
+            "sigma_z": (found.sigma_z.value, "1"),
+            "entropy": (found.entropy.value, "nats"),
+            "participation": (found.participation.value, "1"),
+        }
     return {name: xr.Variable((), value, {"units": u}) for name, (value, u) in numbers.items()}
 
 

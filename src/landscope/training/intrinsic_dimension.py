@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscope import arguments as check
-from landscope.geometry import class_probabilities
+from landscope import geometry
 from landscope.hyperplanes import AffineHyperplane, BasisKind, random_kind
 from landscope.linalg import Estimate
 from landscope.problem import Problem, checked_problem
@@ -142,7 +142,7 @@ def crossing(dims: Sequence[int] | np.ndarray, scores: np.ndarray, level: float)
 
 def accuracy(problem: Problem) -> float:
     """Share of examples whose largest logit is that of the true class."""
-    return class_probabilities(problem).accuracy.value
+    return geometry.accuracy(problem).value
 
 
 def intrinsic_dimension(
