@@ -58,7 +58,8 @@ def derived_tangent(
         if part.kwargs.get("device") is not None:
             part.kwargs = {**part.kwargs, "device": _device(node)}
         if part.op == "get_attr":
-            setattr(written.owning_module, part.target, getattr(graph.owning_module, part.target))
+            constant = getattr(graph.owning_module, str(part.target)).to(_device(node))
+            setattr(written.owning_module, str(part.target), constant)
     inputs = [part for part in graph.nodes if part.op == "placeholder"]
     symbols = [*(values[parent] for parent in parents), *(tangents[parent] for parent in moving)]
     places = {part: given.node for part, given in zip(inputs, symbols, strict=True)}
@@ -72,7 +73,7 @@ def derived_tangent(
 REFUSALS = (NotImplementedError, RuntimeError, TypeError)
 
 UNKNOWN = object()
-"""The tangent of a fraction that autograd keeps for its own use, such as the factors of a matrix."""
+"""The tangent of what autograd keeps for its own use, such as the factors of a matrix."""
 
 
 def _known(node: fx.Node, index: int, tangent: Any) -> Any:
@@ -116,4 +117,4 @@ def _pushed_forward(y: Any, points: Sequence[Tensor], along: Sequence[Tensor]) -
 
 def _device(node: fx.Node) -> torch.device:
     """Where the results are: the graph was written on shapes, which are nowhere."""
-    return next(x.meta["device"] for x in [node, *node.users, *node.args] if "device" in x.meta)
+    return next(x.meta["device"] for x in [node, *node.users] if "device" in x.meta)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils.weak import WeakTensorKeyDictionary
 
 aten = torch.ops.aten
@@ -59,10 +59,14 @@ def trace(function: Callable[..., Any], inputs: Sequence[Tensor]) -> fx.Graph:
         operations = _Operations()
         graph = operations.graph
         # An LSTM would be one fused operation.
-        with torch.backends.mkldnn.flags(enabled=False), _PythonCalls(operations), operations:
-            with _without_mutation():
-                named = [torch._to_functional_tensor(operations.input(x)) for x in inputs]
-                results = [_beneath(x) for x in function(*named)]
+        with (
+            torch.backends.mkldnn.flags(enabled=False),
+            _PythonCalls(operations),
+            operations,
+            _without_mutation(),
+        ):
+            named = [torch._to_functional_tensor(operations.input(x)) for x in inputs]
+            results = [_beneath(x) for x in function(*named)]
         graph.output(tuple(operations.nodes(results)))
         graph.eliminate_dead_code()
         _spell_out_strides(graph)
@@ -71,6 +75,13 @@ def trace(function: Callable[..., Any], inputs: Sequence[Tensor]) -> fx.Graph:
             node.target = aten.reshape.default  # a tangent may lie in memory in another order
         elif node.target in ALIASES and STOPPED not in node.meta:
             node.replace_all_uses_with(node.args[0])
+        elif node.target is aten.view_as_complex.default:
+            with graph.inserting_before(node):
+                laid_out = graph.call_function(
+                    aten.clone.default, node.args, {"memory_format": torch.contiguous_format}
+                )
+            laid_out.meta.update(node.args[0].meta)
+            node.args = (laid_out,)
         elif node.target is aten.copy.default and _alike(node, node.args[1]):
             node.replace_all_uses_with(node.args[1])
     graph.eliminate_dead_code()
@@ -123,18 +134,18 @@ def _alike(node: fx.Node, other: Any) -> bool:
 @contextmanager
 def _without_mutation() -> Iterator[None]:
     """Turn ``x.add_(y)`` into ``x + y``, and what is written into a view into a new whole."""
-    torch._enable_functionalization(reapply_views=True)  # type: ignore[no-untyped-call]
+    torch._enable_functionalization(reapply_views=True)
     try:
         yield
     finally:
-        torch._disable_functionalization()  # type: ignore[no-untyped-call]
+        torch._disable_functionalization()
 
 
 def _beneath(tensor: Any) -> Any:
     """The tensor that the mode has seen, with all changes made."""
     if not isinstance(tensor, Tensor) or not torch._is_functional_tensor(tensor):
         return tensor
-    torch._sync(tensor)  # type: ignore[no-untyped-call]
+    torch._sync(tensor)
     return torch._from_functional_tensor(tensor)
 
 
@@ -158,7 +169,7 @@ class _Operations(TorchDispatchMode):
 
     def input(self, tensor: Tensor) -> Tensor:
         """A tensor that is the next input of the graph: another name for the one given."""
-        with torch.utils._python_dispatch._disable_current_modes():
+        with _disable_current_modes():
             tensor = tensor.detach()
         node = self.graph.placeholder(f"x{len(self.graph.nodes)}")
         self._varying.add(node)
@@ -169,20 +180,23 @@ class _Operations(TorchDispatchMode):
         """The same with a node for each tensor."""
         return map_aggregate(values, lambda x: self._node(x) if isinstance(x, Tensor) else x)
 
-    def read(self, tensor: Tensor, what: str) -> None:
-        """Let Python know what a tensor holds, and the graph check that it is so.
+    def read(self, node: fx.Node, value: Any, what: str) -> None:
+        """Let Python know a value, and the graph check that it is so.
 
         Raises
         ------
         RuntimeError
             When that is a fraction, which a rounding changes, or depends on chance.
         """
-        node = self._node(tensor)
         if node not in self._varying:
             return
-        if node in self._random or tensor.is_floating_point() or tensor.is_complex():
+        whole = (
+            not value.is_floating_point() if isinstance(value, Tensor) else isinstance(value, int)
+        )
+        if node in self._random or not whole:
             raise RuntimeError(f"{what} reads a number that depends on the data")
-        self.graph.call_function(check_values, (node, self._constant(tensor.clone())))
+        read = self._constant(value.clone()) if isinstance(value, Tensor) else value
+        self.graph.call_function(check_value, (node, read))
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         kwargs = kwargs or {}
@@ -198,12 +212,10 @@ class _Operations(TorchDispatchMode):
             self._random.add(node)
         if node in self._random or not self._varying.isdisjoint(parents):
             self._varying.add(node)
-        if torch.Tag.data_dependent_output in func.tags:
-            for tensor in args:
-                if isinstance(tensor, Tensor):
-                    self.read(tensor, str(func))
         result = func(*args, **kwargs)
         self._keep(node, result)
+        if isinstance(result, bool | int | float | complex):
+            self.read(node, result, str(func))
         if node in self._varying and _counts(func, args):
             self.graph.call_function(check_shape, (self._node(result), list(result.shape)))
         return result
@@ -249,9 +261,9 @@ def _counts(operation: Any, arguments: Sequence[Any]) -> bool:
 
 
 @fx.has_side_effect
-def check_values(tensor: Tensor, read: Tensor) -> None:
+def check_value(value: Any, read: Any) -> None:
     """Refuse to go the way that other numbers led to."""
-    if not torch.equal(tensor, read):
+    if not (torch.equal(value, read) if isinstance(value, Tensor) else value == read):
         raise AnotherPathError("the model's control flow depends on the data")
 
 
@@ -262,7 +274,7 @@ def check_shape(tensor: Tensor, shape: Sequence[int]) -> None:
         raise AnotherPathError("the number of selected entries depends on the data")
 
 
-CHECKS = (check_values, check_shape)
+CHECKS = (check_value, check_shape)
 
 
 class _PythonCalls(TorchFunctionMode):
@@ -279,8 +291,8 @@ class _PythonCalls(TorchFunctionMode):
             raise NoRuleError(f"{func.__name__} reads memory past torch")
         if func in LISTS:
             tensor = _beneath(args[0].detach())
-            self._operations.read(tensor, func.__name__)
-            with torch.utils._python_dispatch._disable_current_modes():
+            self._operations.read(self._operations.nodes(tensor), tensor, func.__name__)
+            with _disable_current_modes():
                 return func(tensor.clone(), *args[1:], **kwargs)
         if func is torch._C._set_grad_enabled:
             self._stops = not args[0]

@@ -462,7 +462,7 @@ def slope(operation: Any, place: int, shape: Sequence[int], arguments: Any, opti
     aten.softplus_backward.default,
 )
 def entrywise(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
-    """y = f(a, b, …), so ẏ = ∂f/∂a ȧ + ∂f/∂b ḃ + …"""
+    """y = f(a, b), so ẏ = ∂f/∂a ȧ + ∂f/∂b ḃ."""
     count = x.num_positional
     options = dict(zip(x.names[count:], x[count:], strict=True))
 
@@ -710,6 +710,10 @@ def group_norm_backward(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
 @rule(aten.native_batch_norm.default, aten._native_batch_norm_legit.default)
 def batch_norm(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """Over examples and places: by the batch's own statistics, or by given ones."""
+    return _batch_norm(out, x, dx)
+
+
+def _batch_norm(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
     (X, gamma, _, running_mean, running_var, training, _, epsilon), (dX, dgamma, dbeta, *_) = x, dx
     channels = _Channels(X.shape)
     if training:
@@ -731,13 +735,13 @@ def batch_norm(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
 @rule(aten._native_batch_norm_legit.no_stats)
 def batch_norm_by_its_own(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """By the batch's own statistics; torch 2.9 names it apart."""
-    return batch_norm(out, (*x[:3], None, None, *x[3:]), dx)
+    return _batch_norm(out, (*x[:3], None, None, *x[3:]), dx)
 
 
 @rule(aten._native_batch_norm_legit_no_training.default)
 def batch_norm_by_given(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """By given statistics; torch 2.9 names it apart."""
-    return batch_norm(out, (*x[:5], False, *x[5:]), dx)
+    return _batch_norm(out, (*x[:5], False, *x[5:]), dx)
 
 
 @rule(aten.native_batch_norm_backward.default)

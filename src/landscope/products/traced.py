@@ -266,10 +266,10 @@ def _tangent(node: fx.Node, values: Mapping[fx.Node, Any], tangents: Mapping[fx.
     tangent = rule(
         values[node], arguments.replaced(map_arg(list(arguments), values.__getitem__)), directions
     )
-    mixed = out is not None and any(
-        "val" in parent.meta and parent.meta["val"].dtype != out.dtype for parent in moving
-    )
-    return tangent.to(out.dtype) if mixed and tangent is not None else tangent
+    if out is None or tangent is None:
+        return tangent
+    types = {parent.meta["val"].dtype for parent in moving if "val" in parent.meta}
+    return tangent.to(out.dtype) if types - {out.dtype} else tangent
 
 
 def _is_complex(node: fx.Node) -> bool:
