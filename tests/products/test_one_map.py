@@ -25,7 +25,7 @@ KINKS = {
     "masked": Function(lambda x: x * (x >= 0)),
     "max_pool": nn.Sequential(nn.ReLU(), nn.MaxPool2d(2)),
     "max_pool of pads": nn.MaxPool2d(3, stride=2, padding=1),
-    "largest": Function(lambda x: x * x.amax(1, keepdim=True)),  # cannot be traced
+    "largest": Function(lambda x: x * x.amax(1, keepdim=True)),
 }
 
 

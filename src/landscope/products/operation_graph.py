@@ -94,12 +94,12 @@ def _spell_out_strides(graph: fx.Graph) -> None:
         if node.target not in (aten.as_strided.default, aten.as_strided_scatter.default):
             continue
         scatters = node.target is aten.as_strided_scatter.default
-        whole, how = node.args[0].meta["val"], node.args[1 + scatters :]
-        places = torch.empty_strided(whole.shape, whole.stride(), dtype=torch.long)
-        places.copy_(torch.arange(whole.numel()).view(whole.shape))
+        whole, offset = node.args[0].meta["val"], node.args[0].meta["offset"]
+        places = _places(whole).as_strided(*node.args[1 + scatters :], **node.kwargs).contiguous()
+        if offset or bool((places < 0).any()):
+            raise NoRuleError(f"{node.target} reads memory past its tensor")
         name = f"constant{next(NUMBERS)}"
         device = node.meta["device"]
-        places = places.as_strided(*how).contiguous()
         setattr(graph.owning_module, name, places if device.type == "meta" else places.to(device))
         with graph.inserting_before(node):
             index = graph.get_attr(name)
@@ -115,6 +115,14 @@ def _spell_out_strides(graph: fx.Graph) -> None:
         result.meta.update(node.meta)
         node.replace_all_uses_with(result)
         graph.erase_node(node)
+
+
+def _places(like: Tensor) -> Tensor:
+    """Index of each entry where a tensor of these strides keeps it, and −1 between them."""
+    reach = 1 + sum((n - 1) * s for n, s in zip(like.shape, like.stride(), strict=True))
+    memory = torch.full((reach,), -1)
+    memory.as_strided(like.shape, like.stride()).copy_(torch.arange(like.numel()).view(like.shape))
+    return memory
 
 
 ALIASES = (aten.alias.default, aten.detach.default, aten.lift_fresh.default)
@@ -235,7 +243,7 @@ class _Operations(TorchDispatchMode):
         if isinstance(result, Tensor):
             self._nodes[result] = node
             node.meta["val"] = torch.empty_like(result, device="meta")
-            node.meta["device"] = result.device
+            node.meta["device"], node.meta["offset"] = result.device, result.storage_offset()
         elif isinstance(result, list | tuple):
             for index, part in enumerate(result):
                 item = self.graph.call_function(operator.getitem, (node, index))
@@ -297,7 +305,7 @@ class _PythonCalls(TorchFunctionMode):
         if func is torch._C._set_grad_enabled:
             self._stops = not args[0]
         result = func(*args, **kwargs)
-        if self._stops or (func in DETACHING and not self._is_input(args[0])):
+        if self._stops or (func in DETACHING and not (args and self._is_input(args[0]))):
             return map_aggregate(result, self._stopped)
         return result
 

@@ -172,6 +172,7 @@ LINEAR = [
 
 def _linear(operation: Any) -> Rule:
     def tangent(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
+        """Linear in the first argument: the same of its tangent."""
         return product(lambda first: x.given_to(operation, first), dx[0])
 
     return tangent
