@@ -7,6 +7,7 @@ nothing.
 """
 
 import itertools
+import math
 import operator
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -94,8 +95,13 @@ def _spell_out_strides(graph: fx.Graph) -> None:
         if node.target not in (aten.as_strided.default, aten.as_strided_scatter.default):
             continue
         scatters = node.target is aten.as_strided_scatter.default
-        whole, offset = node.args[0].meta["val"], node.args[0].meta["offset"]
-        places = _places(whole).as_strided(*node.args[1 + scatters :], **node.kwargs).contiguous()
+        whole = node.args[0].meta["val"]
+        strides, offset = node.args[0].meta["strides"]
+        places = (
+            _places(whole.shape, strides)
+            .as_strided(*node.args[1 + scatters :], **node.kwargs)
+            .contiguous()
+        )
         if offset or bool((places < 0).any()):
             raise NoRuleError(f"{node.target} reads memory past its tensor")
         name = f"constant{next(NUMBERS)}"
@@ -117,11 +123,10 @@ def _spell_out_strides(graph: fx.Graph) -> None:
         graph.erase_node(node)
 
 
-def _places(like: Tensor) -> Tensor:
+def _places(shape: Sequence[int], strides: Sequence[int]) -> Tensor:
     """Index of each entry where a tensor of these strides keeps it, and −1 between them."""
-    reach = 1 + sum((n - 1) * s for n, s in zip(like.shape, like.stride(), strict=True))
-    memory = torch.full((reach,), -1)
-    memory.as_strided(like.shape, like.stride()).copy_(torch.arange(like.numel()).view(like.shape))
+    memory = torch.full((1 + sum((n - 1) * s for n, s in zip(shape, strides, strict=True)),), -1)
+    memory.as_strided(shape, strides).copy_(torch.arange(math.prod(shape)).view(shape))
     return memory
 
 
@@ -243,7 +248,8 @@ class _Operations(TorchDispatchMode):
         if isinstance(result, Tensor):
             self._nodes[result] = node
             node.meta["val"] = torch.empty_like(result, device="meta")
-            node.meta["device"], node.meta["offset"] = result.device, result.storage_offset()
+            node.meta["device"] = result.device
+            node.meta["strides"] = (result.stride(), result.storage_offset())
         elif isinstance(result, list | tuple):
             for index, part in enumerate(result):
                 item = self.graph.call_function(operator.getitem, (node, index))
