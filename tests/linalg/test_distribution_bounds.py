@@ -59,6 +59,20 @@ def test_bounds_at_a_node_are_the_steps_of_gauss():
     torch.testing.assert_close(high - low, found.weights, rtol=0, atol=slack)
 
 
+@pytest.mark.parametrize("side", [-1, 1])
+def test_bounds_on_either_side_of_a_node_go_on_to_it(side):
+    """Nearer than rounding moves a node, too: both bounds are those of a point of that side."""
+    torch.manual_seed(0)
+    _, found = probe_of(torch.linspace(-1, 2, 80, dtype=torch.float64), 9)
+    rows = (found.nodes[None], found.weights[None], found.border[None])
+    near, nearest = (
+        distribution_bounds(found.nodes + side * distance, *rows) for distance in (1e-9, 4e-15)
+    )
+    slack = 2e-3 * found.weights.max().item()
+    for bound, expected in zip(nearest, near, strict=True):
+        torch.testing.assert_close(bound, expected, rtol=0, atol=slack)
+
+
 @pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e100])
 def test_the_unit_does_not_matter(scale):
     torch.manual_seed(0)

@@ -85,7 +85,8 @@ def distribution_bounds(
     W = (weights * (d >= 0)).sum(2)
     if not border.any():
         return W.T.clamp(0, 1), W.T.clamp(0, 1)
-    d = torch.where(d.abs() < NEAREST, NEAREST, d)
+    nearest = torch.where(d < 0, -NEAREST, NEAREST)  # on its own side, as W has it
+    d = torch.where(d.abs() < NEAREST, nearest, d)
     across, squares = weights.sqrt() * border, border**2
     rho = (across / d).sum(2) ** 2 / (1 + (squares / d**2).sum(2))
     most_points = max(1, ENTRIES // (nodes.numel() * 30))

@@ -3,21 +3,72 @@
 A rule takes the operation's output, its arguments x and their tangents ẋ, all as nodes of a graph
 that is being written, and gives the output's tangent. ``None`` is the tangent zero. What a rule
 computes from x alone does not depend on the direction, so it is computed once and kept.
+
+An operation has a rule here where it is frequent and the rule is faster than the tangent that
+`derived_tangent` finds for any other.
 """
 
-import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
+from torch._decomp import decomposition_table
 
 aten = torch.ops.aten
 
-Rule = Callable[[Any, Sequence[Any], Sequence[Any]], Any]
+
+class Arguments(tuple[Any, ...]):
+    """All arguments of an operation, in the order of its schema and by name, defaults included."""
+
+    names: tuple[str, ...]
+    num_positional: int
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self.names:
+            raise AttributeError(name)
+        return self[self.names.index(name)]
+
+    def replaced(self, values: Iterable[Any]) -> "Arguments":
+        """The same with other values."""
+        new = Arguments(values)
+        new.names, new.num_positional = self.names, self.num_positional
+        return new
+
+    def given_to(self, operation: Any, *first: Any) -> Any:
+        """The operation's value with other first arguments."""
+        values = [*first, *self[len(first) :]]
+        named = zip(self.names, values, strict=True)
+        return operation(*values[: self.num_positional], **dict(list(named)[self.num_positional :]))
+
+
+def arguments_of(node: fx.Node) -> Arguments:
+    """What an operation was called with, whether by position, by name or by default."""
+    schema = getattr(node.target, "_schema", None)
+    if schema is None:
+        arguments = Arguments(node.args)
+        arguments.names, arguments.num_positional = (), len(node.args)
+        return arguments
+    declared = schema.arguments
+    given = dict(zip([argument.name for argument in declared], node.args, strict=False))
+    given |= node.kwargs
+    arguments = Arguments(given.get(a.name, a.default_value) for a in declared)
+    arguments.names = tuple(argument.name for argument in declared)
+    arguments.num_positional = sum(not argument.kwarg_only for argument in declared)
+    return arguments
+
+
+Rule = Callable[[Any, Arguments, Sequence[Any]], Any]
 RULES: dict[Any, Rule] = {}
-"""The rule of each operation that has one."""
+"""The rule of each operation that has one of its own."""
+
+
+def rule_of(operation: Any) -> Rule | None:
+    """The rule of an operation: its own, or that of all functions of each entry, or none."""
+    if operation in RULES:
+        return RULES[operation]
+    return entrywise if torch.Tag.pointwise in getattr(operation, "tags", ()) else None
 
 
 def rule(*operations: Any) -> Callable[[Rule], Rule]:
@@ -59,10 +110,6 @@ LINEAR = [
     aten.transpose.int,
     aten.permute.default,
     aten.expand.default,
-    aten.clone.default,
-    aten.alias.default,
-    aten.detach.default,
-    aten.contiguous.default,
     aten.slice.Tensor,
     aten.slice_backward.default,
     aten.select.int,
@@ -96,7 +143,6 @@ LINEAR = [
     aten.index.Tensor,
     aten._unsafe_index.Tensor,
     aten.gather.default,
-    aten.embedding.default,
     aten.embedding_dense_backward.default,
     aten.avg_pool2d.default,
     aten.avg_pool2d_backward.default,
@@ -119,13 +165,15 @@ LINEAR = [
     aten.hardsigmoid_backward.default,
     aten.hardtanh_backward.default,
     aten.leaky_relu_backward.default,
-    aten._to_copy.default,
+    aten.unfold.default,
+    aten.unfold_backward.default,
 ]
 
 
 def _linear(operation: Any) -> Rule:
-    def tangent(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
-        return product(lambda first: operation(first, *x[1:]), dx[0])
+    def tangent(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
+        """Linear in the first argument: the same of its tangent."""
+        return product(lambda first: x.given_to(operation, first), dx[0])
 
     return tangent
 
@@ -133,20 +181,28 @@ def _linear(operation: Any) -> Rule:
 RULES.update({operation: _linear(operation) for operation in LINEAR})
 
 
-@rule(aten.add.Scalar, aten.sub.Scalar)
-def shift(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
-    """y = x + c."""
+@rule(
+    aten.add.Scalar,
+    aten.sub.Scalar,
+    aten.clone.default,
+    aten.detach.default,
+    aten.alias.default,
+    aten.lift_fresh_copy.default,
+    aten._to_copy.default,
+)
+def shift(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
+    """y = x + c, in any layout of the memory; every rule's result takes the output's type."""
     return dx[0]
 
 
 @rule(aten.constant_pad_nd.default)
-def pad(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def pad(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """Padding is constant."""
     return product(lambda first: aten.constant_pad_nd.default(first, x[1], 0), dx[0])
 
 
 @rule(aten.cat.default, aten.stack.default)
-def join(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def join(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """Tangents are joined as their tensors are."""
     parts = [
         torch.zeros_like(part) if tangent is None else tangent
@@ -157,43 +213,75 @@ def join(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
 
 
 @rule(operator.getitem)
-def item(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def item(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """One of several outputs."""
     return product(lambda outputs: outputs[x[1]], dx[0])
 
 
+@rule(aten.embedding.default)
+def embedding(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
+    """Rows of a table; that of the padding has no derivative."""
+    rows = product(lambda table: aten.embedding.default(table, x[1]), dx[0])
+    if x.padding_idx < 0:
+        return rows
+    return product(lambda rows: rows.masked_fill((x[1] == x.padding_idx).unsqueeze(-1), 0), rows)
+
+
 @rule(aten.index_add.default)
-def index_add(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def index_add(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """Linear in what is added to and in what is added."""
-    target, dim, index, _ = x[:4]
+    target, dim, index, _, alpha = x
     if dx[0] is None and dx[3] is None:
         return None
     onto = torch.zeros_like(target) if dx[0] is None else dx[0]
-    return onto if dx[3] is None else aten.index_add.default(onto, dim, index, dx[3])
+    if dx[3] is None:
+        return onto
+    return aten.index_add.default(onto, dim, index, dx[3], alpha=alpha)
 
 
-@rule(aten.index_put.default)
-def index_put(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+@rule(aten.index_put.default, aten._unsafe_index_put.default)
+def index_put(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """Linear in what is written onto and in what is written."""
-    target, indices, values, *accumulate = x
+    target, indices, values, *how = x
     if dx[0] is None and dx[2] is None:
         return None
     onto = torch.zeros_like(target) if dx[0] is None else dx[0]
     written = torch.zeros_like(values) if dx[2] is None else dx[2]
-    return aten.index_put.default(onto, indices, written, *accumulate)
+    return out.node.target(onto, indices, written, *how)
+
+
+@rule(
+    aten.select_scatter.default,
+    aten.slice_scatter.default,
+    aten.diagonal_scatter.default,
+)
+def write_into_view(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
+    """What was written takes the place of what was there."""
+    if dx[0] is None and dx[1] is None:
+        return None
+    whole, part = (
+        torch.zeros_like(value) if d is None else d for value, d in zip(x[:2], dx[:2], strict=True)
+    )
+    return out.node.target(whole, part, *x[2:])
+
+
+@rule(aten.copy.default)
+def copy(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
+    """Of the first argument only the shape and type remain."""
+    return product(lambda d: d.expand(out.shape), dx[1])
 
 
 @rule(aten.where.self)
-def where(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def where(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """The tangent of the branch that is taken."""
     if dx[1] is None and dx[2] is None:
         return None
     first, second = (0.0 if tangent is None else tangent for tangent in dx[1:])
-    return torch.where(x[0], first, second)
+    return torch.where(x[0], first, second).expand(out.shape)
 
 
 @rule(aten.masked_fill.Scalar)
-def masked_fill(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def masked_fill(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """What is filled in is constant."""
     return product(lambda first: aten.masked_fill.Scalar(first, x[1], 0), dx[0])
 
@@ -215,7 +303,7 @@ CONSTANT = [
 
 
 @rule(*CONSTANT)
-def constant(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def constant(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """What depends on the shape alone, or moves only in steps."""
     return None
 
@@ -224,56 +312,70 @@ def constant(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
 
 
 @rule(aten.add.Tensor)
-def add(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
-    """y = a + b, the smaller one broadcast."""
-    if dx[0] is None or dx[1] is None:
-        moving = dx[1] if dx[0] is None else dx[0]
-        return product(lambda one: one.expand(out.shape), moving)
-    return dx[0] + dx[1]
+def add(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
+    """y = a + α b, the smaller one broadcast."""
+    return _sum(out, dx[0], _times(dx[1], x.alpha))
 
 
 @rule(aten.sub.Tensor)
-def sub(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
-    """y = a − b."""
+def sub(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
+    """y = a − α b."""
     if dx[0] is None or dx[1] is None:
-        moving = negative(dx[1]) if dx[0] is None else dx[0]
-        return product(lambda one: one.expand(out.shape), moving)
-    return dx[0] - dx[1]
+        return _sum(out, dx[0], negative(_times(dx[1], x.alpha)))
+    return dx[0] - _times(dx[1], x.alpha)
+
+
+@rule(aten.rsub.Scalar)
+def sub_from(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
+    """y = c − α a."""
+    return negative(_times(dx[0], x.alpha))
+
+
+def _times(term: Any, factor: float) -> Any:
+    return term if factor == 1 else product(lambda term: term * factor, term)
+
+
+def _sum(out: Any, first: Any, second: Any) -> Any:
+    """The sum of two terms, as large as the output where one is zero."""
+    if first is None or second is None:
+        return product(lambda one: one.expand(out.shape), second if first is None else first)
+    return first + second
 
 
 @rule(aten.mul.Tensor)
-def mul(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def mul(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """y = a b."""
     return total(product(operator.mul, dx[0], x[1]), product(operator.mul, x[0], dx[1]))
 
 
 @rule(aten.div.Tensor)
-def div(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def div(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """y = a / b, so ẏ = (ȧ − y ḃ) / b."""
     rise = total(dx[0], negative(product(operator.mul, out, dx[1])))
     return product(operator.truediv, rise, x[1])
 
 
 @rule(aten.mm.default, aten.bmm.default)
-def matrix_product(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def matrix_product(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """Y = A B."""
     multiply = out.node.target
     return total(product(multiply, dx[0], x[1]), product(multiply, x[0], dx[1]))
 
 
 @rule(aten.addmm.default)
-def affine(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
-    """Y = b + A B."""
-    moving = product(aten.mm.default, x[1], dx[2])
-    if moving is None:
-        moving = product(lambda b: b.expand(out.shape), dx[0])
-    else:
-        moving = total(dx[0], moving) if dx[0] is None else torch.addmm(dx[0], x[1], dx[2])
-    return total(product(aten.mm.default, dx[1], x[2]), moving)
+def affine(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
+    """Y = β b + α A B."""
+    left = product(aten.mm.default, dx[1], x[2])
+    if x.alpha != 1 or x.beta != 1:
+        moving = total(left, product(aten.mm.default, x[1], dx[2]))
+        return _sum(out, _times(dx[0], x.beta), _times(moving, x.alpha))
+    if dx[0] is None or dx[2] is None:
+        return _sum(out, dx[0], total(product(aten.mm.default, x[1], dx[2]), left))
+    return total(left, torch.addmm(dx[0], x[1], dx[2]))
 
 
 @rule(aten.convolution.default)
-def convolution(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def convolution(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """Y = X ∗ W + b."""
     convolve, how = aten.convolution.default, x[3:]
     weight_part = product(lambda dW: convolve(x[0], dW, dx[2], *how), dx[1])
@@ -283,7 +385,7 @@ def convolution(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
 
 
 @rule(aten.convolution_backward.default)
-def convolution_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def convolution_backward(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """(G ∗ᵀ W, G ∗ X, Σ G), bilinear in G and in (X, W)."""
     (G, X, W, *how, mask), (dG, dX, dW, *_) = x, dx
     backward = aten.convolution_backward.default
@@ -311,7 +413,7 @@ def convolution_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
 
 
 @rule(aten.max_pool2d_with_indices.default)
-def max_pool(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def max_pool(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """The tangent at the place of each maximum."""
 
     def tangent(d: Any) -> Any:
@@ -329,80 +431,47 @@ def at_maxima(x: Tensor, index: Tensor) -> Tensor:
 
 
 @rule(aten.max_pool2d_with_indices_backward.default)
-def max_pool_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def max_pool_backward(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """Linear in the first argument; the second gives only its shape."""
     return product(lambda d: out.node.target(d, *x[1:]), dx[0])
 
 
 # --- functions of each entry ----------------------------------------------------------------------
 
-ELEMENTWISE = [
-    aten.abs.default,
-    aten.celu.default,
-    aten.clamp.default,
-    aten.clamp_max.default,
-    aten.clamp_min.default,
-    aten.cos.default,
-    aten.elu.default,
-    aten.erf.default,
-    aten.exp.default,
-    aten.expm1.default,
-    aten.gelu.default,
-    aten.hardsigmoid.default,
-    aten.hardswish.default,
-    aten.hardtanh.default,
-    aten.leaky_relu.default,
-    aten.log.default,
-    aten.log1p.default,
-    aten.mish.default,
-    aten.pow.Tensor_Scalar,
-    aten.reciprocal.default,
-    aten.rsqrt.default,
-    aten.sigmoid.default,
-    aten.silu.default,
-    aten.sin.default,
-    aten.softplus.default,
-    aten.sqrt.default,
-]
-ELEMENTWISE_BACKWARD = [
-    aten.elu_backward.default,
-    aten.gelu_backward.default,
-    aten.hardswish_backward.default,
-    aten.softplus_backward.default,
-    aten.sigmoid_backward.default,
-    aten.tanh_backward.default,
-]
 
-
-def slope(operation: Any, place: int, arguments: Sequence[Any], options: Any) -> Tensor:
-    """Derivative of an entrywise operation in one of its arguments, entry by entry.
+def slope(operation: Any, place: int, shape: Sequence[int], arguments: Any, options: Any) -> Tensor:
+    """Derivative of an entrywise operation in one of its arguments, entry by entry of its output.
 
     It is torch's own, so that it is what reverse mode takes where there are several: at kinks.
     """
     before, x, after = arguments[:place], arguments[place], arguments[place + 1 :]
-    _, pull, *_ = torch.func.vjp(lambda x: operation(*before, x, *after, **options), x)
-    return pull(torch.ones_like(x))[0]
+    spread = x.expand(shape)
+
+    def along(operation: Any) -> Tensor:
+        y, pull, *_ = torch.func.vjp(lambda x: operation(*before, x, *after, **options), spread)
+        return pull(torch.ones_like(y))[0]
+
+    try:
+        return along(operation)
+    except RuntimeError:  # some have no derivative, but what they are made of has
+        return along(decomposition_table[operation])
 
 
-def _slope(out: Any, place: int, arguments: Sequence[Any]) -> Any:
-    options = dict(out.node.kwargs)
-    return out.tracer.create_proxy(
-        "call_function", slope, (out.node.target, place, list(arguments), options), {}
-    )
+@rule(
+    aten.elu_backward.default,
+    aten.hardswish_backward.default,
+    aten.softplus_backward.default,
+)
+def entrywise(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
+    """y = f(a, b), so ẏ = ∂f/∂a ȧ + ∂f/∂b ḃ."""
+    count = x.num_positional
+    options = dict(zip(x.names[count:], x[count:], strict=True))
 
+    def along(place: int, d: Any) -> Any:
+        arguments = (out.node.target, place, list(out.shape), list(x[:count]), options)
+        return d * out.tracer.create_proxy("call_function", slope, arguments, {})
 
-@rule(*ELEMENTWISE)
-def elementwise(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
-    """y = f(x), so ẏ = f′(x) ẋ."""
-    return product(lambda d: d * _slope(out, 0, x), dx[0])
-
-
-@rule(*ELEMENTWISE_BACKWARD)
-def elementwise_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
-    """y = g f′(x), so ẏ = ġ f′(x) + g f″(x) ẋ."""
-    along = product(lambda dg: dg * _slope(out, 0, x), dx[0])
-    (place,) = (i for i, part in enumerate(x) if i and isinstance(part, type(out)))
-    return total(along, product(lambda d: d * _slope(out, place, x), dx[place]))
+    return total(*(along(place, d) for place, d in enumerate(dx) if d is not None))
 
 
 def second_slope(operation: Any, x: Tensor) -> Tensor:
@@ -415,7 +484,7 @@ def second_slope(operation: Any, x: Tensor) -> Tensor:
 
 
 @rule(aten.silu_backward.default, aten.mish_backward.default)
-def smooth_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def smooth_backward(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """y = g f′(x) of a smooth f."""
     backward = out.node.target
     f = aten.silu.default if backward is aten.silu_backward.default else aten.mish.default
@@ -425,55 +494,33 @@ def smooth_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
 
 
 @rule(aten.log_sigmoid_forward.default)
-def log_sigmoid(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def log_sigmoid(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """y = log σ(x), so ẏ = σ(−x) ẋ; the second output is a buffer."""
     return (product(lambda d: d * torch.sigmoid(-x[0]), dx[0]), None)
 
 
 @rule(aten.log_sigmoid_backward.default)
-def log_sigmoid_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def log_sigmoid_backward(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """y = g σ(−x), so ẏ = ġ σ(−x) − g σ(x) σ(−x) ẋ."""
     falling = torch.sigmoid(-x[1])
     across = product(lambda d: (x[0] * falling * (falling - 1)) * d, dx[1])
     return total(product(lambda dg: dg * falling, dx[0]), across)
 
 
-@rule(aten.linalg_vector_norm.default)
-def vector_norm(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
-    """y = ‖x‖₂, so ẏ = x·ẋ / y."""
-    order, dim, keepdim = (list(x) + [None, 2, None, False][len(x) :])[1:4]
-    if order != 2:
-        raise NotImplementedError(f"no rule for the tangent of a norm of order {order}")
-    return product(lambda d: (x[0] * d).sum(dim, keepdim=keepdim) / out, dx[0])
-
-
-@rule(aten.var.correction, aten.std.correction)
-def variance(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
-    """Of y = Σ (x − mean x)²/(n − c): ẏ = 2 Σ (x − mean x) ẋ/(n − c); of its root: ẏ/2y."""
-    shape, dims = x[0].shape, x[1] if len(x) > 1 else None
-    keepdim, correction = out.node.kwargs.get("keepdim"), out.node.kwargs.get("correction")
-    count = math.prod(shape[dim] for dim in (range(len(shape)) if dims is None else dims))
-    free = count - (1 if correction is None else correction)
-    centred = (x[0] - x[0].mean(dims, keepdim=True)) / free
-    inner = product(lambda d: (centred * d).sum(dims, keepdim=bool(keepdim)), dx[0])
-    is_root = out.node.target is aten.std.correction
-    return product(lambda s: s / out if is_root else 2 * s, inner)
-
-
 @rule(aten.relu.default)
-def relu(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def relu(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """y = max(x, 0)."""
     return product(lambda d: aten.threshold_backward.default(d, out, 0), dx[0])
 
 
 @rule(aten.threshold_backward.default)
-def threshold_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def threshold_backward(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """y = g where x is above the threshold."""
     return product(lambda d: aten.threshold_backward.default(d, *x[1:]), dx[0])
 
 
 @rule(aten.tanh.default)
-def tanh(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def tanh(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """ẏ = (1 − y²) ẋ."""
     return product(lambda d: d * (1 - out * out), dx[0])
 
@@ -482,13 +529,13 @@ def tanh(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
 
 
 @rule(aten._softmax.default, aten._safe_softmax.default)
-def softmax(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def softmax(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """ṗ = p (ẋ − Σ p ẋ)."""
     return product(lambda d: _centred(d, out, x[1]), dx[0])
 
 
 @rule(aten._softmax_backward_data.default)
-def softmax_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def softmax_backward(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """y = p (g − Σ p g), so ẏ = p (ġ − Σ p ġ) + ṗ (g − Σ p g) − p Σ ṗ g."""
     g, p, dim, _ = x
     along = product(lambda dg: _centred(dg, p, dim), dx[0])
@@ -504,13 +551,13 @@ def _centred(d: Any, p: Any, dim: int) -> Any:
 
 
 @rule(aten._log_softmax.default)
-def log_softmax(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def log_softmax(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """y = x − log Σ eˣ, so ẏ = ẋ − Σ p ẋ."""
     return product(lambda d: d - (out.exp() * d).sum(x[1], keepdim=True), dx[0])
 
 
 @rule(aten._log_softmax_backward_data.default)
-def log_softmax_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def log_softmax_backward(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """y = g − p Σ g with p = e^{log p}."""
     g, log_p, dim, _ = x
     p = log_p.exp()
@@ -519,13 +566,13 @@ def log_softmax_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
 
 
 @rule(aten.nll_loss_backward.default, aten.nll_loss2d_backward.default)
-def nll_loss_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def nll_loss_backward(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """Linear in the first argument; the log-probabilities give only their shape."""
     return product(lambda d: out.node.target(d, *x[1:]), dx[0])
 
 
 @rule(aten.nll_loss_forward.default, aten.nll_loss2d_forward.default)
-def nll_loss(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def nll_loss(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """Linear in the log-probabilities; the second output is a sum of constant weights."""
     return (product(lambda d: out.node.target(d, *x[1:])[0], dx[0]), None)
 
@@ -601,7 +648,7 @@ def _normalization_backward(
 
 
 @rule(aten.native_layer_norm.default)
-def layer_norm(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def layer_norm(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """Over the last dimensions."""
     (X, shape, gamma, *_), (dX, _, dgamma, dbeta, *_) = x, dx
     dims = list(range(-len(shape), 0))
@@ -610,7 +657,7 @@ def layer_norm(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
 
 
 @rule(aten.native_layer_norm_backward.default)
-def layer_norm_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def layer_norm_backward(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """Over the last dimensions."""
     (G, X, shape, mean, rstd, gamma, *_), (dG, dX, _, _, _, dgamma, *_) = x, dx
     dims = list(range(-len(shape), 0))
@@ -620,7 +667,7 @@ def layer_norm_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
 
 
 @rule(aten.native_group_norm.default)
-def group_norm(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def group_norm(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """Over the channels of a group and all places."""
     (X, gamma, *_, groups, _), (dX, dgamma, dbeta, *_) = x, dx
     images = _Grouped(groups, X.shape)
@@ -638,7 +685,7 @@ def group_norm(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
 
 
 @rule(aten.native_group_norm_backward.default)
-def group_norm_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def group_norm_backward(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """Over the channels of a group and all places."""
     (G, X, mean, rstd, gamma, *_, groups, _), (dG, dX, _, _, dgamma, *_) = x, dx
     images = _Grouped(groups, X.shape)
@@ -662,8 +709,12 @@ def group_norm_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
 
 
 @rule(aten.native_batch_norm.default, aten._native_batch_norm_legit.default)
-def batch_norm(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def batch_norm(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """Over examples and places: by the batch's own statistics, or by given ones."""
+    return _batch_norm(out, x, dx)
+
+
+def _batch_norm(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
     (X, gamma, _, running_mean, running_var, training, _, epsilon), (dX, dgamma, dbeta, *_) = x, dx
     channels = _Channels(X.shape)
     if training:
@@ -683,19 +734,19 @@ def batch_norm(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
 
 
 @rule(aten._native_batch_norm_legit.no_stats)
-def batch_norm_by_its_own(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def batch_norm_by_its_own(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """By the batch's own statistics; torch 2.9 names it apart."""
-    return batch_norm(out, (*x[:3], None, None, *x[3:]), dx)
+    return _batch_norm(out, (*x[:3], None, None, *x[3:]), dx)
 
 
 @rule(aten._native_batch_norm_legit_no_training.default)
-def batch_norm_by_given(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def batch_norm_by_given(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """By given statistics; torch 2.9 names it apart."""
-    return batch_norm(out, (*x[:5], False, *x[5:]), dx)
+    return _batch_norm(out, (*x[:5], False, *x[5:]), dx)
 
 
 @rule(aten.native_batch_norm_backward.default)
-def batch_norm_backward(out: Any, x: Sequence[Any], dx: Sequence[Any]) -> Any:
+def batch_norm_backward(out: Any, x: Arguments, dx: Sequence[Any]) -> Any:
     """Over examples and places."""
     (G, X, gamma, running_mean, running_var, mean, rstd, training, epsilon, _) = x
     (dG, dX, dgamma, *_) = dx

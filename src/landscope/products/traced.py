@@ -6,6 +6,7 @@ the *primal* part: it runs once per batch and hands its results to the *tangent*
 nothing but the arithmetic of one product.
 """
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -15,9 +16,10 @@ from jaxtyping import Float
 from torch import Tensor, fx
 from torch.fx.node import map_arg
 
+from landscope.products.derived_tangent import UNKNOWN, derived_tangent
 from landscope.products.in_place import computed_in_place
-from landscope.products.operation_graph import NoRuleError
-from landscope.products.tangent_rules import RULES
+from landscope.products.operation_graph import CHECKS, STOPPED, NoRuleError
+from landscope.products.tangent_rules import arguments_of, rule_of
 
 
 class TracedProduct:
@@ -68,11 +70,9 @@ class TracedProduct:
         def along(*directions: Tensor) -> Tensor:
             return self._flat(self._tangent(*constants, *directions), directions[0])
 
-        return torch.vmap(along)(*directions).T
-
-    def compile(self) -> None:
-        """Compile the tangent part; the first product after it takes up to a minute."""
-        self._tangent = self._in_place = torch.compile(self._tangent, dynamic=False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="There is a performance drop")
+            return torch.vmap(along)(*directions).T
 
     @cached_property
     def _tangent(self) -> Any:
@@ -136,7 +136,7 @@ def write_tangents(
         if node.op in ("call_function", "get_attr"):
             values[node] = _Symbol(written.node_copy(node, lambda n: values[n].node), tracer)
             moved = any(tangents.get(parent) is not None for parent in node.all_input_nodes)
-            if node in followed and moved:
+            if node in followed and moved and STOPPED not in node.meta:
                 tangents[node] = _tangent(node, values, tangents)
         if node in stands_for:
             values[stands_for[node]] = tangents[node]
@@ -173,6 +173,8 @@ def partition(
     moving = set(directions)
     for node in written.nodes:
         if any(parent in moving for parent in node.all_input_nodes):
+            if node.target in CHECKS:
+                raise NoRuleError("control flow depends on the direction")
             moving.add(node)
     written.output(list(results))
     _share_equal_operations(written)
@@ -239,16 +241,35 @@ class _Symbol(fx.Proxy):
     def shape(self) -> torch.Size:
         return self.node.meta["val"].shape
 
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.node.meta["val"].dtype
+
 
 def _tangent(node: fx.Node, values: Mapping[fx.Node, Any], tangents: Mapping[fx.Node, Any]) -> Any:
-    if node.target not in RULES:
-        value = node.meta.get("val")
-        if isinstance(value, Tensor) and not value.is_floating_point():
-            return None
-        raise NoRuleError(f"no rule for the tangent of {node.target}")
-    arguments = map_arg(node.args, values.__getitem__)
-    directions = [_direction(argument, tangents) for argument in node.args]
-    return RULES[node.target](values[node], arguments, directions)
+    """By the operation's rule, or by reverse mode twice where it has none."""
+    out = node.meta.get("val")
+    if out is not None and not (out.is_floating_point() or out.is_complex()):
+        return None
+    moving = [parent for parent in node.all_input_nodes if tangents.get(parent) is not None]
+    if any(tangents[parent] is UNKNOWN for parent in moving):
+        raise NoRuleError(f"{node.target} takes what has no derivative of its own")
+    rule = rule_of(node.target)
+    if rule is None or any(_is_complex(part) for part in [node, *moving]):
+        return derived_tangent(node, values, tangents)
+    arguments = arguments_of(node)
+    directions = [_direction(argument, tangents) for argument in arguments]
+    tangent = rule(
+        values[node], arguments.replaced(map_arg(list(arguments), values.__getitem__)), directions
+    )
+    if out is None or tangent is None:
+        return tangent
+    types = {parent.meta["val"].dtype for parent in moving if "val" in parent.meta}
+    return tangent.to(out.dtype) if types - {out.dtype} else tangent
+
+
+def _is_complex(node: fx.Node) -> bool:
+    return "val" in node.meta and node.meta["val"].is_complex()
 
 
 def _direction(argument: Any, tangents: Mapping[fx.Node, Any]) -> Any:
@@ -265,7 +286,7 @@ def _share_equal_operations(graph: fx.Graph) -> None:
     """Compute once what is computed twice from the same inputs."""
     seen: dict[Any, fx.Node] = {}
     for node in list(graph.nodes):
-        if node.op not in ("call_function", "call_method"):
+        if node.op not in ("call_function", "call_method") or _is_random(node):
             continue
         key = repr((node.op, node.target, node.args, node.kwargs))
         if key in seen:
@@ -273,3 +294,7 @@ def _share_equal_operations(graph: fx.Graph) -> None:
             graph.erase_node(node)
         else:
             seen[key] = node
+
+
+def _is_random(node: fx.Node) -> bool:
+    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
