@@ -26,6 +26,7 @@ test-slow: .venv/installed-test
 torture: .venv/installed-test
 	$(BIN)/python -m torture.kills
 	$(BIN)/python -m torture.coverage
+	$(BIN)/python -W ignore -m torture.models
 	$(BIN)/python -m torture.fuzz
 	$(BIN)/python -m torture.page
 

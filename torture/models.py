@@ -12,6 +12,9 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -25,7 +28,7 @@ RESULTS = Path(__file__).parents[1] / "docs" / "reliability" / "models.json"
 OPERATORS = {"H": ls.Hessian, "G": ls.GaussNewton, "R": ls.LogitCurvature}
 METHODS = ["auto", "linearized", "recomputed", "cached_graph", "forward_over_reverse",
            "double_backward", "finite_difference"]  # fmt: skip
-ENDS = ("right", "refused", "said to be unsharp")
+ENDS = ("right", "refused", "said to be unsharp", "not compared")
 CUTS = {"one": [12], "three": [4, 4, 4], "ragged": [5, 6, 1]}
 
 
@@ -71,7 +74,7 @@ def products_by_hand(
     return sums
 
 
-def judge(name: str, build: Callable[[], nn.Module]) -> Counter:
+def judge(build: Callable[[], nn.Module]) -> Counter:
     """How each combination ended: right, refused, wrong, or an error that is no sentence."""
     ended: Counter = Counter()
     torch.manual_seed(0)
@@ -96,15 +99,23 @@ def judge(name: str, build: Callable[[], nn.Module]) -> Counter:
             expected = None  # torch has no second derivative: a refusal is right
         for dtype in (torch.float64, torch.float32):
             data = data_for(model, dtype)
+            batches = [tuple(tensor[piece] for tensor in data) for piece in pieces]
+            problem = cache(partial(ls.Problem, model, batches, dtype=dtype))
             for method in METHODS:
                 for letter, operator in OPERATORS.items():
-                    how = one(model, dtype, [tuple(t[p] for t in data) for p in pieces],
-                              method, operator, v, expected and expected[letter])  # fmt: skip
+                    how = one(problem, method, operator, v, expected and expected[letter])
                     key = how if how in ENDS else (f"{how} ({letter}, {method}, {dtype}, {cut})")
                     ended[key] += 1
                     if key == "refused" and expected is not None:
                         ended["refused where torch has one"] += 1
     return ended
+
+
+def judged(name: str) -> Counter:
+    """The same in a process of its own."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    return judge(dict(every_model())[name])
 
 
 def asymmetric(Av: Tensor, Au: Tensor, v: Tensor) -> bool:
@@ -114,13 +125,18 @@ def asymmetric(Av: Tensor, Au: Tensor, v: Tensor) -> bool:
 
 
 def one(
-    model: nn.Module, dtype: torch.dtype, batches: list, method: str, operator: Callable, v: Tensor,
+    build: Callable[[], ls.Problem],
+    method: str,
+    operator: Callable,
+    v: Tensor,
     expected: Tensor | None,
-) -> str:  # fmt: skip
+) -> str:
+    """How the products of one operator by one method end."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
-            problem = ls.Problem(model, batches, dtype=dtype)
+            problem = build()
+            dtype = problem.dtype
             A = operator(problem, method=method)
             A.expect(100)
             w = v if method != "finite_difference" else problem.without_padding(v.to(dtype))
@@ -133,7 +149,7 @@ def one(
         except Exception as error:
             return f"error: {type(error).__name__}: {str(error)[:150]}"
     if expected is None:
-        return "right"  # written out, with nothing to compare it with here
+        return "not compared"
     allowed = {"finite_difference": {torch.float64: 1e-4, torch.float32: 0.1}}.get(
         method, {torch.float64: 1e-9, torch.float32: 2e-3}
     )[dtype]
@@ -155,14 +171,15 @@ def main() -> int:
     parser.add_argument("--only", default="", help="part of a name")
     parser.add_argument("--results", type=Path, default=RESULTS)
     chosen = parser.parse_args()
+    names = [name for name, _ in every_model() if chosen.only in name]
     results = {}
-    for name, build in every_model():
-        if chosen.only in name:
-            results[name] = dict(judge(name, build))
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        for name, ended in zip(names, pool.map(judged, names), strict=True):
+            results[name] = dict(ended)
             bad = {
                 k: n
                 for k, n in results[name].items()
-                if not k.startswith(("right", "refused", "said"))
+                if not k.startswith(("right", "refused", "said", "not compared"))
             }
             print(name, results[name] if bad else "", flush=True)
     chosen.results.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
