@@ -12,9 +12,8 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import cache, partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import landscope as ls
+from landscope.experiments.processes import Processes, free_processes
 from torture.model_cases import OfTokens, every_model
 
 RESULTS = Path(__file__).parents[1] / "docs" / "reliability" / "models.json"
@@ -173,9 +173,13 @@ def main() -> int:
     chosen = parser.parse_args()
     names = [name for name, _ in every_model() if chosen.only in name]
     results = {}
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        for name, ended in zip(names, pool.map(judged, names), strict=True):
-            results[name] = dict(ended)
+    with Processes(free_processes("cpu")) as processes:
+        ending = {name: processes.submit(judged, name) for name in names}
+        for name, future in ending.items():
+            try:
+                results[name] = dict(future.result())
+            except BrokenProcessPool:
+                results[name] = {"the process ended": 1}
             bad = {
                 k: n
                 for k, n in results[name].items()

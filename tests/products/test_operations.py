@@ -57,6 +57,7 @@ ENTRYWISE = {
     "powers": lambda x: x**0 + x**1 + x**3 + 2.0**x + (1 + x * x) ** x,
     "maximum": lambda x: torch.maximum(x, x[:, :1]) * torch.minimum(x, x.flip(1)),
     "error function": lambda x: torch.erf(x) * torch.erfinv(x.tanh()),
+    "sign without memory": lambda x: torch.sgn(x) * x.exp(),
     "angle": lambda x: torch.atan2(x, 1 + x.square()),
     "between": lambda x: torch.lerp(x, x.square(), x.sigmoid()),
     "multiplied and added": lambda x: torch.addcmul(x, x.sin(), x[:, :1], value=2),
