@@ -81,7 +81,11 @@ def check(name):
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
         gradient, (expected,) = double_backward(written_out(model), data, [v])
     assert relative_error(problem.gradient(), gradient) < 1e-10
-    assert relative_error(product, expected) < 1e-9
+    # Reverse mode twice is no number at norms of zero (padded windows of Swin v2).
+    defined = expected.isfinite()
+    assert product.isfinite().all()
+    assert defined.double().mean() > 0.5
+    assert relative_error(product[defined], expected[defined]) < 1e-9
 
 
 @pytest.mark.parametrize("name", QUICK)

@@ -6,7 +6,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import psutil
@@ -21,7 +21,7 @@ from landscope.problem.measuring import measuring
 from landscope.products.batch_derivative import BatchDerivative, Product
 from landscope.products.method import ProductMethod
 from landscope.products.piece import Piece, PlainPiece, TracedPiece, seconds
-from landscope.products.self_check import FAILURES, SHORTER, SelfCheck, distance
+from landscope.products.self_check import FAILURES, SHORTER, SelfCheck, distance, load_forward_mode
 from landscope.products.traced import TracedProduct
 from landscope.products.work import Work, work_per_example
 from landscope.system.interruption import uncovering_interrupts
@@ -479,14 +479,6 @@ def bytes_of(tensors: Any) -> int:
     """Bytes of the storages behind some tensors, each counted once."""
     storages = {x.untyped_storage().data_ptr(): x.untyped_storage().nbytes() for x in tensors}
     return sum(storages.values())
-
-
-@cache
-def load_forward_mode() -> None:
-    """Let torch load its forward-mode rules, which warn of their own deprecated script compiler."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        torch.func.jvp(torch.sin, (torch.zeros(1),), (torch.ones(1),))
 
 
 def free_bytes(device: torch.device) -> int:

@@ -21,7 +21,8 @@ def kept_double_reverse(z: Logits, w: Float[Tensor, " D"]) -> Product:
     with torch.enable_grad():
         point = w.detach().requires_grad_()
         value = z(point)
-        u = torch.zeros_like(value).requires_grad_()
+        # Jᵀu is linear in u, but some backward passes take logarithms on the way.
+        u = torch.ones_like(value).requires_grad_()
         pulled = derivative(value, point, u, again=True)
     return lambda v: derivative(pulled, u, v)
 
