@@ -83,6 +83,22 @@ def test_targets_for_each_pixel():
     assert relative_error(problem.gradient(), expected) < 1e-12
 
 
+def test_logits_with_as_many_places_as_classes_are_refused_also_where_others_are_read():
+    """In one batch of three the places are as many as the classes."""
+    model = nn.Conv1d(2, 3, 1)
+    data = [(torch.randn(2, 2, n), torch.zeros(2, n, dtype=torch.long)) for n in (5, 3, 4)]
+    with pytest.raises(ValueError, match=r"logits of shape \(2, 3, 3\) can have their classes in"):
+        ls.Problem(model, data)
+
+    def forward(model, batch):
+        return model(batch[0]).movedim(1, 2).reshape(-1, 3), batch[1].reshape(-1)
+
+    with torch.no_grad():
+        total = sum(functional.cross_entropy(model(x), y, reduction="sum") for x, y in data)
+    problem = ls.Problem(model, data, forward=forward)
+    assert float(problem.loss()) == pytest.approx(float(total) / 24, rel=1e-5)
+
+
 @pytest.mark.parametrize("leading", [(6, 2), (2, 3, 2), (12,)])
 def test_any_leading_shape_of_targets(leading):
     model = CASES["mlp"].model()
