@@ -218,6 +218,7 @@ class Problem(Fingerprinted):
                 raise TypeError("params is a mapping; for an nn.Module give names or a predicate")
             parameters: dict[str, Tensor] = dict(model.named_parameters())
             buffers: dict[str, Tensor] = dict(model.named_buffers())
+            checks.check_initialized(parameters | buffers)
             selection: Selection = params
             self._network: Network = ModuleNetwork(model, self.forward, batch_statistics)
         elif callable(model):
