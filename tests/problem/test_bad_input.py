@@ -390,5 +390,5 @@ def test_arrays_that_are_no_numbers():
 
 
 def test_a_lazy_module_before_its_first_pass():
-    with pytest.raises(ValueError, match="model has '0.weight' of a lazy module"):
+    with pytest.raises(ValueError, match=r"model has '0\.weight' of a lazy module"):
         ls.Problem(nn.Sequential(nn.LazyLinear(3)), (torch.randn(6, 4), torch.arange(6) % 3))
