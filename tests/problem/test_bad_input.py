@@ -387,3 +387,8 @@ def test_whole_numbers_for_a_model_of_fractions():
 def test_arrays_that_are_no_numbers():
     data = np.array([["a"] * 3] * 6), np.arange(6) % 2
     refused(lambda: ls.Problem(nn.Linear(3, 2), data), "<U1", "arrays of numbers")
+
+
+def test_a_lazy_module_before_its_first_pass():
+    with pytest.raises(ValueError, match=r"model has '0\.weight' of a lazy module"):
+        ls.Problem(nn.Sequential(nn.LazyLinear(3)), (torch.randn(6, 4), torch.arange(6) % 3))

@@ -83,6 +83,22 @@ def test_targets_for_each_pixel():
     assert relative_error(problem.gradient(), expected) < 1e-12
 
 
+def test_logits_with_as_many_places_as_classes_are_refused_also_where_others_are_read():
+    """In one batch of three the places are as many as the classes."""
+    model = nn.Conv1d(2, 3, 1)
+    data = [(torch.randn(2, 2, n), torch.zeros(2, n, dtype=torch.long)) for n in (5, 3, 4)]
+    with pytest.raises(ValueError, match=r"logits of shape \(2, 3, 3\) can have their classes in"):
+        ls.Problem(model, data)
+
+    def forward(model, batch):
+        return model(batch[0]).movedim(1, 2).reshape(-1, 3), batch[1].reshape(-1)
+
+    with torch.no_grad():
+        total = sum(functional.cross_entropy(model(x), y, reduction="sum") for x, y in data)
+    problem = ls.Problem(model, data, forward=forward)
+    assert float(problem.loss()) == pytest.approx(float(total) / 24, rel=1e-5)
+
+
 @pytest.mark.parametrize("leading", [(6, 2), (2, 3, 2), (12,)])
 def test_any_leading_shape_of_targets(leading):
     model = CASES["mlp"].model()
@@ -168,3 +184,30 @@ def test_extreme_logits_stay_finite():
     assert float(problem.loss()) == pytest.approx(float(reference.loss), rel=1e-12)
     assert relative_error(problem.gradient(), reference.gradient) < 1e-10
     assert torch.isfinite(ls.Hessian(problem) @ problem.gradient()).all()
+
+
+class HuberWithoutKinks:
+    """Its Hessian product forgets that large differences have none."""
+
+    def terms(self, logits, targets):
+        return functional.huber_loss(logits, targets, reduction="none").mean(1)
+
+    def gradient(self, logits, targets):
+        return (logits - targets).clamp(-1, 1) / logits.shape[1]
+
+    def hessian_vector_product(self, logits, targets, vectors):
+        return vectors / logits.shape[1]
+
+
+@pytest.mark.parametrize("batch_size", [None, 20])
+def test_a_loss_that_is_wrong_on_the_last_terms_alone_is_refused(batch_size):
+    targets = torch.cat([torch.zeros(36, 3), torch.full((4, 3), 9.0)])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        data = 0.1 * torch.randn(40, 4), targets
+        model = nn.Linear(4, 3)
+    ls.Problem(model, (data[0][:36], targets[:36]), HuberWithoutKinks())
+    with pytest.raises(
+        ValueError, match="hessian_vector_product of loss HuberWithoutKinks differs"
+    ):
+        ls.Problem(model, data, HuberWithoutKinks(), batch_size=batch_size)

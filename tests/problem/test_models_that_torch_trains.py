@@ -14,6 +14,7 @@ from tests.reference.dense import relative_error
 
 GENERATOR = torch.Generator().manual_seed(0)
 X = torch.randn(9, 6, generator=GENERATOR, dtype=torch.float64)
+LARGE_LAST = torch.cat([X[:6] / 9, 9 * X[6:]])
 IDS = torch.randint(1, 7, (9, 4), generator=GENERATOR)
 IDS[7, 2:], IDS[8, 1:] = 0, 0  # padding comes in the last piece alone
 SEQUENCES = torch.randn(9, 5, 6, generator=GENERATOR, dtype=torch.float64)
@@ -106,6 +107,19 @@ class Shortening(nn.Module):
         return self.last(torch.tanh(embedding(ids, self.rows, max_norm=50.0)).sum(1))
 
 
+class Halving(nn.Module):
+    """Large inputs are halved in place, each time that they come."""
+
+    def __init__(self):
+        super().__init__()
+        self.last = nn.Linear(6, 3)
+
+    def forward(self, x):
+        if x.max() > 5:
+            x /= 2
+        return torch.tanh(self.last(x))
+
+
 def hooked():
     model = Around(lambda model, h: torch.tanh(h))
     model.first.register_full_backward_hook(lambda *_: None)
@@ -129,6 +143,7 @@ MODELS = {
     "buffer that counts": (Counting, (X,)),
     "padding row": (lambda: OfTokens(nn.Embedding(7, 5, padding_idx=0)), (IDS,)),
     "rows shortened in place": (Shortening, (IDS,)),
+    "inputs changed in place": (Halving, (LARGE_LAST,)),
 }
 # Torch has no second derivative of these; another model that computes the same has.
 SAME = {

@@ -105,6 +105,22 @@ def check_one_device(named: Mapping[str, Tensor], what: str) -> torch.device:
     return first
 
 
+def check_initialized(named: Mapping[str, Tensor]) -> None:
+    """Refuse parameters and buffers of lazy modules that no pass has given a shape yet.
+
+    Raises
+    ------
+    ValueError
+        Naming the parameter.
+    """
+    for name, value in named.items():
+        if nn.parameter.is_lazy(value):
+            raise ValueError(
+                f"model has {name!r} of a lazy module, which has no shape before the first pass; "
+                "call the model once on some of the data"
+            )
+
+
 def check_real(parameters: Mapping[str, Tensor]) -> None:
     """Refuse complex parameters, along which there are two directions each.
 

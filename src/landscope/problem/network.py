@@ -56,7 +56,8 @@ class Evaluation:
     """How a model of the user's is run: what it changes in place, and whether it needs gradients.
 
     It learns both from the first pass, and hands every pass copies of what the model changes, such
-    as a buffer that counts calls.
+    as a buffer that counts calls. Of the batch every pass has a copy, since only some of the data
+    may be changed.
     """
 
     def __init__(self, model: Callable[..., Any]) -> None:
@@ -86,10 +87,10 @@ class Evaluation:
     def _run(self, state: Mapping[str, Tensor], batch: Any, *more: Any) -> Any:
         graph = torch.is_grad_enabled()
         with differentiable(), torch.set_grad_enabled(graph or self._differentiates):
+            # Also because a model may ask for gradients in its inputs.
+            output = self._model(state, tree_map_only(Tensor, Tensor.clone, batch), *more)
             if not self._differentiates:
-                return self._model(state, batch, *more)
-            # Without the data's own names: a model may ask for gradients in its inputs.
-            output = self._model(state, tree_map_only(Tensor, Tensor.detach, batch), *more)
+                return output
         return output if graph else tree_map_only(Tensor, Tensor.detach, output)
 
 

@@ -33,6 +33,7 @@ from landscope.problem.losses import (
     LossArgument,
     check_derivatives,
     describe_outputs,
+    is_hand_written,
     moved,
     normalizer,
     read_outputs,
@@ -217,6 +218,7 @@ class Problem(Fingerprinted):
                 raise TypeError("params is a mapping; for an nn.Module give names or a predicate")
             parameters: dict[str, Tensor] = dict(model.named_parameters())
             buffers: dict[str, Tensor] = dict(model.named_buffers())
+            checks.check_initialized(parameters | buffers)
             selection: Selection = params
             self._network: Network = ModuleNetwork(model, self.forward, batch_statistics)
         elif callable(model):
@@ -677,11 +679,13 @@ class Problem(Fingerprinted):
             targets = torch.cat([part for _, part in outputs])
             batch = Batch.of(data, targets, self.loss_terms, not self._couples)
             checks.check_targets(batch.targets, self.loss_terms, num_classes, index)
-            if len(batch.targets) and not compared:
-                some = next(batch.pieces(2 if one_by_one else 16))
-                targets = self._on_device(some.targets)
-                check_derivatives(self.loss_terms, self.batch_logits(some)(self._vector), targets)
-                compared = len(targets) > 1  # a single one broadcasts with nothing
+            every = self.has_logits and is_hand_written(self.loss_terms)
+            if len(batch.targets) and (every or not compared):
+                size = 2 if one_by_one else batch.num_rows if every else 16
+                for some in batch.pieces(size) if every else [next(batch.pieces(size))]:
+                    z = self.batch_logits(some)(self._vector)
+                    check_derivatives(self.loss_terms, z, self._on_device(some.targets))
+                    compared = compared or len(z) > 1  # a single one broadcasts with nothing
             if index == 0:
                 self.num_classes = num_classes
                 few = next(batch.pieces(2)) if one_by_one else batch

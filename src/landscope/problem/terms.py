@@ -12,13 +12,12 @@ def flatten_logits(
     Accepted: targets of the logits' leading shape (class indices), targets of the logits' own
     shape (vectors), class indices for logits with the classes in dimension 1, as
     ``nn.CrossEntropyLoss`` takes images (B, C, H, W), and for logits (N, C) vectors (N, M) of
-    another length, which a function as loss may take. Logits (B, T, C) with T = C are read with the
-    classes last.
+    another length, which a function as loss may take.
 
     Raises
     ------
     ValueError
-        When the shapes do not fit each other.
+        When the shapes do not fit each other, or fit in two ways, as for logits (B, C, C).
     """
     if logits.ndim == 1:
         logits = logits[:, None]
@@ -30,10 +29,10 @@ def flatten_logits(
     same_length = len(targets) == len(logits) if targets.ndim else False
     classes_last = targets.shape == logits.shape[:-1]
     classes_first = logits.ndim > 2 and targets.shape == logits.movedim(1, -1).shape[:-1]
-    if classes_last and classes_first and logits.ndim > 3:
+    if classes_last and classes_first:
         raise ValueError(
             f"logits of shape {tuple(logits.shape)} can have their classes in dimension 1 or in "
-            "the last; give forward= with the classes last"
+            "the last; give forward= with one row of logits and one target for each term"
         )
     if classes_last:
         return logits.reshape(-1, num_classes), targets.reshape(-1)

@@ -4,7 +4,7 @@ A loss knows nothing of the network. All its methods take flat logits, one row p
 """
 
 from landscope.problem.losses.cross_entropy import CrossEntropy
-from landscope.problem.losses.derivatives_checked import check_derivatives
+from landscope.problem.losses.derivatives_checked import check_derivatives, is_hand_written
 from landscope.problem.losses.function import FunctionLoss
 from landscope.problem.losses.loss import (
     Loss,
@@ -36,6 +36,7 @@ __all__ = [
     "describe_outputs",
     "hessian_factor",
     "is_convex",
+    "is_hand_written",
     "moved",
     "name_of",
     "normalizer",
