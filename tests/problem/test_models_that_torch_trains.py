@@ -96,6 +96,23 @@ class OfTokens(nn.Module):
         return self.last(h.sum(1) if h.ndim == 3 else h)
 
 
+class Caching(nn.Module):
+    """Keeps what it makes of its weights at the first pass, by itself and by length."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 5), nn.Linear(5, 3)
+        self.squares, self.scales = None, {}
+
+    def forward(self, x):
+        if self.squares is None:
+            self.squares = self.first.weight**2
+        if len(x) not in self.scales:
+            self.scales[len(x)] = self.last.bias.square().sum()
+        h = torch.nn.functional.linear(x, self.squares, self.first.bias)
+        return self.last(torch.tanh(h * self.scales[len(x)]))
+
+
 class Shortening(nn.Module):
     """Rows that a function renormalises in place in each pass."""
 
@@ -141,6 +158,7 @@ MODELS = {
     "derivatives in the inputs": (PhysicsInformed, (X,)),
     "checkpoint": (lambda: recomputed(False), (X,)),
     "buffer that counts": (Counting, (X,)),
+    "cache of weights": (Caching, (X,)),
     "padding row": (lambda: OfTokens(nn.Embedding(7, 5, padding_idx=0)), (IDS,)),
     "rows shortened in place": (Shortening, (IDS,)),
     "inputs changed in place": (Halving, (LARGE_LAST,)),
@@ -212,6 +230,19 @@ def hold(model, reference, inputs, method):
     )
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])
+    elsewhere = problem.at(problem.weights + 0.1)
+    torch.testing.assert_close(
+        elsewhere.loss(), ls.Problem(elsewhere_of(reference, 0.1), pieces(inputs)).loss()
+    )
+
+
+def elsewhere_of(model, shift):
+    """The same with all parameters moved."""
+    moved = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in moved.parameters():
+            parameter.add_(shift)
+    return moved
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_map_only
 
 from landscope.identity import changed_by_training, structure
 from landscope.identity.code import functions_in, names_in
+from landscope.problem.attributes import Attributes
 from landscope.problem.batch_statistics import use_batch_statistics
 from landscope.problem.forward import Forward
 from landscope.problem.recomputation import without_recomputation
@@ -57,11 +58,19 @@ class Evaluation:
 
     It learns both from the first pass, and hands every pass copies of what the model changes, such
     as a buffer that counts calls. Of the batch every pass has a copy, since only some of the data
-    may be changed.
+    may be changed. What a module keeps in its attributes is put back after each.
+
+    Parameters
+    ----------
+    model : callable
+        (state, batch, …) ↦ what the model gives.
+    module : nn.Module, optional
+        Whose attributes it may change.
     """
 
-    def __init__(self, model: Callable[..., Any]) -> None:
-        self._model = model
+    def __init__(self, model: Callable[..., Any], module: nn.Module | None = None) -> None:
+        self._model, self._module = model, module
+        self._keeps = False
         self._differentiates = False
         self._changed: frozenset[str] | None = None
 
@@ -74,6 +83,7 @@ class Evaluation:
 
     def _first(self, state: Mapping[str, Tensor], batch: Any, *more: Any) -> Any:
         copies = {name: value.detach().clone() for name, value in state.items()}
+        before = None if self._module is None else Attributes(self._module)
         try:
             output = self._run(copies, batch, *more)
         except RuntimeError as error:
@@ -82,9 +92,21 @@ class Evaluation:
             self._differentiates = True
             output = self._run(copies, batch, *more)
         self._changed = frozenset(name for name, copy in copies.items() if copy._version)
+        if before is not None and before.have_changed():
+            self._keeps = True
+            before.restore()
         return output
 
     def _run(self, state: Mapping[str, Tensor], batch: Any, *more: Any) -> Any:
+        if not self._keeps or self._module is None:
+            return self._pass(state, batch, *more)
+        before = Attributes(self._module)
+        try:
+            return self._pass(state, batch, *more)
+        finally:
+            before.restore()
+
+    def _pass(self, state: Mapping[str, Tensor], batch: Any, *more: Any) -> Any:
         graph = torch.is_grad_enabled()
         with differentiable(), torch.set_grad_enabled(graph or self._differentiates):
             # Also because a model may ask for gradients in its inputs.
@@ -110,7 +132,7 @@ class ModuleNetwork:
         if batch_statistics:
             use_batch_statistics(copied)
         self._call = _Call(copied, forward)
-        self._evaluation = Evaluation(self._called_with)
+        self._evaluation = Evaluation(self._called_with, self._call)
 
     @property
     def module(self) -> nn.Module:
