@@ -11,7 +11,7 @@ import json
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache, partial
 from pathlib import Path
@@ -74,7 +74,7 @@ def products_by_hand(
     return sums
 
 
-def judge(build: Callable[[], nn.Module]) -> Counter:
+def judge(build: Callable[[], nn.Module], cuts: Sequence[str] = tuple(CUTS)) -> Counter:
     """How each combination ended: right, refused, wrong, or an error that is no sentence."""
     ended: Counter = Counter()
     torch.manual_seed(0)
@@ -84,7 +84,8 @@ def judge(build: Callable[[], nn.Module]) -> Counter:
         return Counter({f"not built: {error}"[:200]: 1})
     size = sum(p.numel() for p in model.parameters())
     v = torch.randn(size, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    for cut, lengths in CUTS.items():
+    for cut in cuts:
+        lengths = CUTS[cut]
         starts = [sum(lengths[:i]) for i in range(len(lengths))]
         pieces = [slice(a, a + n) for a, n in zip(starts, lengths, strict=True)]
         try:
@@ -111,11 +112,11 @@ def judge(build: Callable[[], nn.Module]) -> Counter:
     return ended
 
 
-def judged(name: str) -> Counter:
+def judged(name: str, cuts: Sequence[str]) -> Counter:
     """The same in a process of its own."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    return judge(dict(every_model())[name])
+    return judge(dict(every_model())[name], cuts)
 
 
 def asymmetric(Av: Tensor, Au: Tensor, v: Tensor) -> bool:
@@ -169,12 +170,13 @@ def of_this_package(error: BaseException) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="part of a name")
+    parser.add_argument("--cuts", nargs="*", default=list(CUTS), choices=list(CUTS))
     parser.add_argument("--results", type=Path, default=RESULTS)
     chosen = parser.parse_args()
     names = [name for name, _ in every_model() if chosen.only in name]
-    results = {}
+    results: dict[str, dict[str, int]] = {}
     with Processes(free_processes("cpu")) as processes:
-        ending = {name: processes.submit(judged, name) for name in names}
+        ending = {name: processes.submit(judged, name, chosen.cuts) for name in names}
         for name, future in ending.items():
             try:
                 results[name] = dict(future.result())
@@ -186,7 +188,8 @@ def main() -> int:
                 if not k.startswith(("right", "refused", "said", "not compared"))
             }
             print(name, results[name] if bad else "", flush=True)
-    chosen.results.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    found = {"cuts": chosen.cuts, "models": results}
+    chosen.results.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return 0
 
 

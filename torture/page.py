@@ -115,14 +115,16 @@ def _environments(found: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _models(found: Mapping[str, Mapping[str, int]]) -> str:
+def _models(found: Mapping[str, Any]) -> str:
+    models: Mapping[str, Mapping[str, int]] = found["models"]
+    cuts = " and ".join(CUTS[cut] for cut in found["cuts"])
     groups = {"image: ": "of images", "tokens: ": "of tokens", "": "of rows of numbers"}
     lines = [
         "## Models",
         "",
         "Modules and functions of torch, each between two linear layers: products of the Hessian, "
         "the Gauss-Newton matrix and their difference by seven methods in two precisions, with the "
-        "data in one piece, in three and in ragged ones, zeros and padding in the last. Right is "
+        f"data in {cuts}, zeros and padding in the last. Right is "
         "what agrees with reverse mode twice by hand in float64 (to 1e-9, in float32 to 2e-3; "
         "differences of gradients to 1e-4 and 0.1). What torch has no second derivative of, or one "
         "that is no symmetric map, is to be refused in a sentence, or measured from what has one, "
@@ -132,7 +134,7 @@ def _models(found: Mapping[str, Mapping[str, int]]) -> str:
         f"| operations | number | products | {' | '.join(ENDS)} | faults |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    left = dict(found)
+    left = dict(models)
     for prefix, what in groups.items():
         counts: Counter[str] = Counter()
         names = [name for name in left if name.startswith(prefix)]
@@ -142,17 +144,18 @@ def _models(found: Mapping[str, Mapping[str, int]]) -> str:
         ends = [counts.pop(end, 0) for end in ENDS]
         columns = " | ".join(f"{n:,}" for n in (sum(ends) + counts.total(), *ends, counts.total()))
         lines.append(f"| {what} | {len(names)} | {columns} |")
-    refused = [name for name, ended in found.items() if NEEDLESS in ended]
+    refused = [name for name, ended in models.items() if NEEDLESS in ended]
     lines += [
         "",
         f"Refused although torch has a second derivative: {', '.join(refused) or 'none'}.",
     ]
-    for name, ended in found.items():
+    for name, ended in models.items():
         faults = [how for how in ended if how not in (*ENDS, NEEDLESS)]
         lines += [f"\n- {name}: `{how}`" for how in faults]
     return "\n".join(lines)
 
 
+CUTS = {"one": "one piece", "three": "three pieces", "ragged": "ragged pieces"}
 ENDS = ("right", "refused", "said to be unsharp", "not compared")
 NEEDLESS = "refused where torch has one"
 

@@ -150,7 +150,15 @@ class SelfCheck:
             u, v = (random_vector(problem, i + seed, derivative.length) for i in (0, 100))
             if len(v) == problem.num_params:
                 u, v = problem.without_padding(u), problem.without_padding(v)
-            asymmetries.append(derivative.asymmetry(derivative.finite_difference(), u, v))
+            try:
+                with uncovering_interrupts():
+                    found = derivative.asymmetry(derivative.finite_difference(), u, v)
+            except (RuntimeError, TypeError, ValueError) as failure:
+                raise WrongDerivativeError(
+                    f"torch cannot differentiate this model ({first_line(failure)}); replace the "
+                    "operation"
+                ) from failure
+            asymmetries.append(found)
             if asymmetries[-1] <= (1e-4 if problem.rounding < 1e-12 else 0.1):
                 return
         raise WrongDerivativeError(
