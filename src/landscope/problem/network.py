@@ -11,7 +11,7 @@ from jaxtyping import Int64
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from landscope.identity import changed_by_training, structure
 from landscope.identity.code import functions_in, names_in
@@ -37,6 +37,9 @@ class Network(Protocol):
     def changed_by_training(self) -> frozenset[str]:
         """Names of buffers that training changes."""
 
+    def learned(self) -> None:
+        """Hear that it has been run on all of the data."""
+
     def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         """Logits and targets of the batch."""
 
@@ -57,8 +60,9 @@ class Evaluation:
     """How a model of the user's is run: what it changes in place, and whether it needs gradients.
 
     It learns both from the first pass, and hands every pass copies of what the model changes, such
-    as a buffer that counts calls. Of the batch every pass has a copy, since only some of the data
-    may be changed. What a module keeps in its attributes is put back after each.
+    as a buffer that counts calls; whether it changes its inputs, from all passes until `learned`,
+    since that may happen on some of the data only. What a module keeps in its attributes is put
+    back after each.
 
     Parameters
     ----------
@@ -71,8 +75,13 @@ class Evaluation:
     def __init__(self, model: Callable[..., Any], module: nn.Module | None = None) -> None:
         self._model, self._module = model, module
         self._keeps = False
+        self._learns, self._changes_inputs = True, False
         self._differentiates = False
         self._changed: frozenset[str] | None = None
+
+    def learned(self) -> None:
+        """Hear that the model has seen all of the data."""
+        self._learns = False
 
     def __call__(self, state: Mapping[str, Tensor], batch: Any, *more: Any) -> Any:
         """What the model gives; without a graph where gradients are switched off."""
@@ -109,8 +118,21 @@ class Evaluation:
     def _pass(self, state: Mapping[str, Tensor], batch: Any, *more: Any) -> Any:
         graph = torch.is_grad_enabled()
         with differentiable(), torch.set_grad_enabled(graph or self._differentiates):
-            # Also because a model may ask for gradients in its inputs.
-            output = self._model(state, tree_map_only(Tensor, Tensor.clone, batch), *more)
+            copied = self._learns or self._changes_inputs
+            if copied or self._differentiates:  # a model may ask for gradients in its inputs
+                copy_of = Tensor.clone if copied else Tensor.detach
+                batch = tree_map_only(Tensor, copy_of, batch)
+            leaves = [x for x in tree_leaves(batch) if isinstance(x, Tensor)]
+            inputs = [x for x in leaves if not x.is_inference()]  # these have no versions
+            versions = [x._version for x in inputs]
+            output = self._model(state, batch, *more)
+            if versions != [x._version for x in inputs]:
+                if not copied:
+                    raise ValueError(
+                        "model changes its inputs in place at these weights and not at those that "
+                        "it was given with; let it compute with a copy"
+                    )
+                self._changes_inputs = True
             if not self._differentiates:
                 return output
         return output if graph else tree_map_only(Tensor, Tensor.detach, output)
@@ -133,6 +155,7 @@ class ModuleNetwork:
             use_batch_statistics(copied)
         self._call = _Call(copied, forward)
         self._evaluation = Evaluation(self._called_with, self._call)
+        self.learned = self._evaluation.learned
 
     @property
     def module(self) -> nn.Module:
@@ -176,6 +199,7 @@ class FunctionNetwork:
         self._function = function
         self._forward = forward
         self._evaluation = Evaluation(self._called_with)
+        self.learned = self._evaluation.learned
 
     @property
     def module(self) -> None:
@@ -232,6 +256,10 @@ class OtherHead:
         """Those of the whole."""
         return self._network.changed_by_training()
 
+    def learned(self) -> None:
+        """Hear that the whole has been run on all of the data."""
+        self._network.learned()
+
     def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         """What takes the place of the logits, and targets of the batch."""
         with patch.dict(vars(self._head), forward=self._function):
@@ -264,6 +292,10 @@ class ChosenLogits:
     def changed_by_training(self) -> frozenset[str]:
         """Those of the whole."""
         return self._network.changed_by_training()
+
+    def learned(self) -> None:
+        """Hear that the whole has been run on all of the data."""
+        self._network.learned()
 
     def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         """Those logits, one row per target, and class indices or vectors over those logits."""

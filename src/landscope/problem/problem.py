@@ -268,6 +268,7 @@ class Problem(Fingerprinted):
             if forward is None and isinstance(self._network, ModuleNetwork):
                 self._read_as_own_loss(self._network, in_batches[0], loss == "cross_entropy")
             self.batches = tuple(self._read(in_batches))
+            self._network.learned()
             checks.check_unchanged(before, self.state())
         self._count()
 
