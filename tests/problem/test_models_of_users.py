@@ -26,6 +26,13 @@ def test_a_wrong_second_derivative_of_torch_is_refused():
         ls.Hessian(problem)
 
 
+def test_data_made_in_inference_mode_are_differentiated_through():
+    with torch.inference_mode():
+        data = INPUTS.clone(), TARGETS.clone()
+    made, usual = (ls.Hessian(ls.Problem(mlp(), given)) for given in (data, (INPUTS, TARGETS)))
+    torch.testing.assert_close(made @ made.problem.weights, usual @ usual.problem.weights)
+
+
 class TinyForCausalLM(nn.Module):
     def __init__(self) -> None:
         super().__init__()

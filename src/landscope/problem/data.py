@@ -158,7 +158,14 @@ def _plain(batch: Any) -> Any:
         For arrays of what are no numbers.
     """
     batch = dict(batch) if isinstance(batch, Mapping) else batch
-    return tree_map(lambda leaf: _tensor(leaf) if isinstance(leaf, np.ndarray) else leaf, batch)
+    return tree_map(_differentiable, batch)
+
+
+def _differentiable(leaf: Any) -> Any:
+    """Arrays as tensors, and tensors that were made in inference mode as autograd takes them."""
+    if isinstance(leaf, np.ndarray):
+        return _tensor(leaf)
+    return leaf.clone() if isinstance(leaf, Tensor) and leaf.is_inference() else leaf
 
 
 def _tensor(array: np.ndarray) -> Tensor:
