@@ -39,4 +39,5 @@ class ProductMethod(StrEnum):
     FINITE_DIFFERENCE = "finite_difference"
     """Central differences of the gradient, with a step scaled by ‖v‖ and ‖W‖: two gradients, no
     second derivative at all, an error of about 1e-4 in float32 and 1e-9 in float64. Wins where
-    torch has no right second derivative (weight_norm) or none at all (fused kernels)."""
+    torch has no right second derivative (weight_norm) or none at all (fused kernels). Kinks between
+    the two points spoil a product; a warning tells of those along one random vector alone."""
