@@ -24,12 +24,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 import landscope as ls
 from landscope.experiments.processes import Processes, free_processes
 from torture.model_cases import OfTokens, every_model
+from torture.page import ENDS, NEEDLESS
 
 RESULTS = Path(__file__).parents[1] / "docs" / "reliability" / "models.json"
 OPERATORS = {"H": ls.Hessian, "G": ls.GaussNewton, "R": ls.LogitCurvature}
 METHODS = ["auto", "linearized", "recomputed", "cached_graph", "forward_over_reverse",
            "double_backward", "finite_difference"]  # fmt: skip
-ENDS = ("right", "refused", "said to be unsharp", "not compared")
 CUTS = {"one": [12], "three": [4, 4, 4], "ragged": [5, 6, 1]}
 
 
@@ -113,7 +113,7 @@ def judge(build: Callable[[], nn.Module], cuts: Sequence[str] = tuple(CUTS)) -> 
                     key = how if how in ENDS else (f"{how} ({letter}, {method}, {dtype}, {cut})")
                     ended[key] += 1
                     if key == "refused" and expected is not None:
-                        ended["refused where torch has one"] += 1
+                        ended[NEEDLESS] += 1
     return ended
 
 
@@ -187,11 +187,7 @@ def main() -> int:
                 results[name] = dict(future.result())
             except BrokenProcessPool:
                 results[name] = {"the process ended": 1}
-            bad = {
-                k: n
-                for k, n in results[name].items()
-                if not k.startswith(("right", "refused", "said", "not compared"))
-            }
+            bad = {k: n for k, n in results[name].items() if k not in (*ENDS, NEEDLESS)}
             print(name, results[name] if bad else "", flush=True)
     found = {"cuts": chosen.cuts, "models": results}
     chosen.results.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")

@@ -37,9 +37,6 @@ class Network(Protocol):
     def changed_by_training(self) -> frozenset[str]:
         """Names of buffers that training changes."""
 
-    def learned(self) -> None:
-        """Hear that it has been run on all of the data."""
-
     def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         """Logits and targets of the batch."""
 
@@ -154,8 +151,7 @@ class ModuleNetwork:
         if batch_statistics:
             use_batch_statistics(copied)
         self._call = _Call(copied, forward)
-        self._evaluation = Evaluation(self._called_with, self._call)
-        self.learned = self._evaluation.learned
+        self.evaluation = Evaluation(self._called_with, self._call)
 
     @property
     def module(self) -> nn.Module:
@@ -172,11 +168,11 @@ class ModuleNetwork:
 
     def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         """Logits and targets of the batch."""
-        return self._evaluation(state, batch)
+        return self.evaluation(state, batch)
 
     def run(self, forward: Callable[..., Any], state: Mapping[str, Tensor], batch: Any) -> Any:
         """What another forward function gives."""
-        return self._evaluation(state, batch, forward)
+        return self.evaluation(state, batch, forward)
 
     @property
     def forward(self) -> Forward:
@@ -198,8 +194,7 @@ class FunctionNetwork:
     def __init__(self, function: Callable[..., Any], forward: Forward) -> None:
         self._function = function
         self._forward = forward
-        self._evaluation = Evaluation(self._called_with)
-        self.learned = self._evaluation.learned
+        self.evaluation = Evaluation(self._called_with)
 
     @property
     def module(self) -> None:
@@ -216,7 +211,7 @@ class FunctionNetwork:
 
     def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         """Logits and targets of the batch."""
-        return self._evaluation(state, batch)
+        return self.evaluation(state, batch)
 
     def _called_with(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         def model(*inputs: Any, **named_inputs: Any) -> Any:
@@ -256,10 +251,6 @@ class OtherHead:
         """Those of the whole."""
         return self._network.changed_by_training()
 
-    def learned(self) -> None:
-        """Hear that the whole has been run on all of the data."""
-        self._network.learned()
-
     def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         """What takes the place of the logits, and targets of the batch."""
         with patch.dict(vars(self._head), forward=self._function):
@@ -292,10 +283,6 @@ class ChosenLogits:
     def changed_by_training(self) -> frozenset[str]:
         """Those of the whole."""
         return self._network.changed_by_training()
-
-    def learned(self) -> None:
-        """Hear that the whole has been run on all of the data."""
-        self._network.learned()
 
     def __call__(self, state: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         """Those logits, one row per target, and class indices or vectors over those logits."""

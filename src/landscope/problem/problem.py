@@ -220,7 +220,9 @@ class Problem(Fingerprinted):
             buffers: dict[str, Tensor] = dict(model.named_buffers())
             checks.check_initialized(parameters | buffers)
             selection: Selection = params
-            self._network: Network = ModuleNetwork(model, self.forward, batch_statistics)
+            network: ModuleNetwork | FunctionNetwork = ModuleNetwork(
+                model, self.forward, batch_statistics
+            )
         elif callable(model):
             if not isinstance(params, Mapping):
                 raise TypeError(
@@ -228,13 +230,14 @@ class Problem(Fingerprinted):
                     "the names of its parameters to tensors"
                 )
             parameters, buffers, selection = {**params}, {}, list(params)
-            self._network = FunctionNetwork(model, self.forward)
+            network = FunctionNetwork(model, self.forward)
         else:
             raise TypeError(
                 f"model is a {type(model).__name__}; accepted are an nn.Module and a function "
                 "(parameters, inputs) -> logits"
             )
 
+        self._network: Network = network
         if not parameters:
             raise ValueError("model has no parameters; there is no weight space to measure in")
         home = checks.check_one_device(parameters | buffers, "model")
@@ -265,10 +268,10 @@ class Problem(Fingerprinted):
                 batch_size = sys.maxsize  # not cut
             before = {name: value._version for name, value in self.state().items()}
             in_batches = as_batches(data, batch_size, self.ranks if shard else None)
-            if forward is None and isinstance(self._network, ModuleNetwork):
-                self._read_as_own_loss(self._network, in_batches[0], loss == "cross_entropy")
+            if forward is None and isinstance(network, ModuleNetwork):
+                self._read_as_own_loss(network, in_batches[0], loss == "cross_entropy")
             self.batches = tuple(self._read(in_batches))
-            self._network.learned()
+            network.evaluation.learned()
             checks.check_unchanged(before, self.state())
         self._count()
 

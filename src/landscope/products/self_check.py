@@ -91,10 +91,7 @@ class SelfCheck:
         A quotient that has not converged says nothing: one kink between its points spoils it.
         """
         for problem in self._widest_first(LARGEST_CHECKED_WIDE):
-            derivative = self._derivative(
-                problem.at(_moved(problem.weights, seed)), _one_example(problem)
-            )
-            u, v = (random_vector(problem, i + seed, derivative.length) for i in (0, 100))
+            derivative, u, v = self._one_example_near(problem, seed)
             if len(v) == problem.num_params:
                 v = problem.without_padding(v, tied=True)
             try:
@@ -106,7 +103,7 @@ class SelfCheck:
                         for shorter in (1.0, SHORTER)
                     )
                     asymmetry = derivative.asymmetry(exact, u, v)
-            except (RuntimeError, TypeError, ValueError) as failure:
+            except REFUSALS as failure:
                 if problem is not self._problem:
                     continue  # the model computes in one dtype only
                 raise WrongDerivativeError(
@@ -144,16 +141,13 @@ class SelfCheck:
         asymmetries = []
         for seed in range(NEARBY_POINTS):
             problem = self._widest_first(LARGEST_CHECKED_WIDE)[0]
-            derivative = self._derivative(
-                problem.at(_moved(problem.weights, seed)), _one_example(problem)
-            )
-            u, v = (random_vector(problem, i + seed, derivative.length) for i in (0, 100))
+            derivative, u, v = self._one_example_near(problem, seed)
             if len(v) == problem.num_params:
                 u, v = problem.without_padding(u), problem.without_padding(v)
             try:
                 with uncovering_interrupts():
                     found = derivative.asymmetry(derivative.finite_difference(), u, v)
-            except (RuntimeError, TypeError, ValueError) as failure:
+            except REFUSALS as failure:
                 raise WrongDerivativeError(
                     f"torch cannot differentiate this model ({first_line(failure)}); replace the "
                     "operation"
@@ -166,6 +160,16 @@ class SelfCheck:
             "gradients (detach, no_grad) or has a wrong first derivative; measure what reverse "
             "mode gives with method='double_backward' and self_check=False"
         )
+
+    def _one_example_near(
+        self, problem: Problem, seed: int
+    ) -> tuple[BatchDerivative, Tensor, Tensor]:
+        """The derivative of one example beside the weights, and two vectors for it."""
+        derivative = self._derivative(
+            problem.at(_moved(problem.weights, seed)), _one_example(problem)
+        )
+        u, v = (random_vector(problem, i + seed, derivative.length) for i in (0, 100))
+        return derivative, u, v
 
     def find_error(
         self, derivatives: Iterable[BatchDerivative], pieces: Iterable[Piece]
@@ -221,7 +225,7 @@ class SelfCheck:
             try:
                 with uncovering_interrupts():
                     expected = exact.reverse_mode()(v.double())
-            except (RuntimeError, TypeError, ValueError):
+            except REFUSALS:
                 break  # the model computes in one dtype only
             return _relative(derivative.reverse_mode()(v), expected, derivative, v)
         return self._problem.rounding * self._largest_logit(derivative.batch)
@@ -238,9 +242,12 @@ class SelfCheck:
             return [self._problem]
         try:
             return [self._problem.widened(), self._problem]
-        except (RuntimeError, TypeError, ValueError):  # the model computes in one dtype only
+        except REFUSALS:  # the model computes in one dtype only
             return [self._problem]
 
+
+REFUSALS = (RuntimeError, TypeError, ValueError)
+"""What torch raises of a model that it cannot differentiate, or not in this dtype."""
 
 FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError,
             ValueError)  # fmt: skip

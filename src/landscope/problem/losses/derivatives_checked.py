@@ -11,6 +11,7 @@ from landscope.problem.losses.loss import Loss, RefusedLossError, moved, name_of
 from landscope.problem.losses.negative_log_likelihood import NegativeLogLikelihood
 from landscope.problem.losses.squared_error import MeanSquaredError
 from landscope.problem.losses.targets import floating_to
+from landscope.problem.reverse_mode import derivative
 
 MOST_LOGITS = 2**20
 """Logits that are compared at a time; two terms are, whatever they have."""
@@ -100,10 +101,10 @@ def _compare(loss: Loss, z: Float[Tensor, "T C"], y: Shaped[Tensor, "T ..."]) ->
     alone = torch.cat([loss.terms(z[i : i + 1], y[i : i + 1]) for i in range(min(len(z), 4))])
     agree("terms", terms[: len(alone)].detach(), alone.detach())
     point = z.clone().requires_grad_()
-    gradient = _derivative(loss.terms(point, y).sum(), point)
+    gradient = derivative(loss.terms(point, y).sum(), point, again=True)
     agree("gradient", loss.gradient(z, y), gradient.detach())
     v = torch.randn(z.shape, generator=torch.Generator().manual_seed(0), dtype=z.dtype).to(z.device)
-    Mv = _derivative((gradient * v).sum(), point).detach()
+    Mv = derivative(gradient, point, v)
     agree("hessian_vector_product", loss.hessian_vector_product(z, y, v), Mv)
     if hasattr(loss, "hessian_factor"):
         few = slice(MOST_FACTORS)
@@ -118,13 +119,3 @@ _REFERENCE = {
     "hessian_vector_product": "the second derivative of its terms",
     "hessian_factor": "the second derivative of its terms",
 }
-
-
-def _derivative(value: Float[Tensor, ""], z: Float[Tensor, "T C"]) -> Float[Tensor, "T C"]:
-    """∂value/∂z with its graph, zero where it does not depend on z."""
-    if not value.requires_grad:
-        return torch.zeros_like(z)
-    (found,) = torch.autograd.grad(
-        value, z, create_graph=True, allow_unused=True, materialize_grads=True
-    )
-    return found
